@@ -1,0 +1,246 @@
+//! Services, their owners and their state; templates.
+
+use base::{EnvironmentName, RolloutId, ServiceName, TeamName, TemplateName, Time};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::{ServicePath, TeamPath};
+use crate::endpoint::endpoints;
+use crate::{Access, Action, Page, PageQuery};
+
+endpoints! {
+    /// Services that the caller may see.
+    ListServices = "listServices": Get "/v1/services", Access::SignedIn, Json { query: ServiceQuery, reply: Page<Service> }
+    /// Makes a service that belongs to a team.
+    CreateService = "createService": Post "/v1/teams/{team}/services", Access::Team(Action::Deploy), Json { path: TeamPath, body: NewService, reply: Service }
+    /// One service.
+    GetService = "getService": Get "/v1/services/{service}", Access::Service(Action::Read), Json { path: ServicePath, reply: Service }
+    /// Changes the description or hands the service to another team of the caller.
+    ChangeService = "changeService": Patch "/v1/services/{service}", Access::Service(Action::Manage), Json { path: ServicePath, body: ServiceChange, reply: Service }
+    /// Takes the service out of use: its instances end, its routes close; history and name stay, undo brings it back.
+    RemoveService = "removeService": Delete "/v1/services/{service}", Access::Service(Action::Manage), Json { path: ServicePath, reply: Service }
+    /// Brings a removed service back.
+    RestoreService = "restoreService": Post "/v1/services/{service}/restore", Access::Service(Action::Manage), Json { path: ServicePath, reply: Service }
+    /// The state of everything the caller may see.
+    ListStatus = "listStatus": Get "/v1/status", Access::SignedIn, Json { query: PageQuery, reply: Page<ServiceStatus> }
+    /// The state of one service in each environment, with the evidence.
+    GetStatus = "getStatus": Get "/v1/services/{service}/status", Access::Service(Action::Read), Json { path: ServicePath, reply: ServiceStatus }
+    /// Why a service is in the state it is in: the chain from what was wanted to what is seen.
+    WhyService = "whyService": Get "/v1/services/{service}/why", Access::Service(Action::Read), Json { path: ServicePath, query: WhyQuery, reply: Why }
+    /// Built-in templates.
+    ListTemplates = "listTemplates": Get "/v1/templates", Access::SignedIn, Json { reply: Page<Template> }
+    /// The files of a new service made from a template.
+    RenderTemplate = "renderTemplate": Post "/v1/templates/{template}/files", Access::SignedIn, Json { path: TemplatePath, body: TemplateInputs, reply: TemplateFiles }
+}
+
+/// Which services.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceQuery {
+    /// Items a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Only this team's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamName>,
+    /// Only those whose name or description contains this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// Removed ones too.
+    #[serde(default)]
+    pub removed: bool,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Name.
+    pub service: ServiceName,
+    /// Owner.
+    pub team: TeamName,
+    /// One line.
+    pub description: String,
+    /// When it was made.
+    pub created: Time,
+    /// When it was taken out of use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Time>,
+    /// Rises with each change; the ETag.
+    pub version: i64,
+}
+
+/// A service to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewService {
+    /// Name.
+    pub service: ServiceName,
+    /// One line.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A change to a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceChange {
+    /// New description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// New owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamName>,
+}
+
+/// How a service is, in one word. Nothing is `healthy` that was not observed to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Health {
+    /// Observed serving (or, for workers, running) as wanted.
+    Healthy,
+    /// Serves, but not as wanted: fewer instances, a failed rollout, crashes.
+    Degraded,
+    /// Wanted and not serving.
+    Down,
+    /// A rollout is under way.
+    Changing,
+    /// Nothing was ever deployed here.
+    Empty,
+    /// Not known: what is seen is too old.
+    Unknown,
+}
+
+/// The state of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// Which.
+    pub service: ServiceName,
+    /// Whose.
+    pub team: TeamName,
+    /// In each environment where something is or was.
+    pub environments: Vec<EnvironmentStatus>,
+}
+
+/// The state of a service in one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentStatus {
+    /// Where.
+    pub environment: EnvironmentName,
+    /// One word.
+    pub health: Health,
+    /// Why that word, one line.
+    pub reason: String,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// What was observed, one line each.
+    pub evidence: Vec<String>,
+    /// What happens next, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// By when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// Its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Number of the release that has the traffic (or runs, for workers).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<i64>,
+    /// Instances that are ready.
+    pub ready: u32,
+    /// Instances that shall be.
+    pub wanted: u32,
+    /// The newest rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutId>,
+}
+
+/// Where to look.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WhyQuery {
+    /// The environment; default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+}
+
+/// An explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Why {
+    /// The answer in one line.
+    pub answer: String,
+    /// The chain of facts it follows from, newest first.
+    pub because: Vec<Because>,
+    /// What a person can do.
+    pub advice: Vec<String>,
+}
+
+/// One fact in an explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Because {
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub actor: String,
+    /// What, one line.
+    pub what: String,
+    /// The fact it was read from.
+    pub seq: base::FactSeq,
+}
+
+/// A template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Template {
+    /// Name.
+    pub template: TemplateName,
+    /// One line.
+    pub description: String,
+    /// What it is written in.
+    pub language: String,
+}
+
+/// `{template}` in a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplatePath {
+    /// The template.
+    pub template: TemplateName,
+}
+
+/// What a template asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TemplateInputs {
+    /// The new service's name.
+    pub service: ServiceName,
+}
+
+/// The files of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateFiles {
+    /// The files.
+    pub files: Vec<TemplateFile>,
+}
+
+/// One file of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateFile {
+    /// Relative path.
+    pub path: String,
+    /// Its text.
+    pub content: String,
+    /// Whether it can be run.
+    pub executable: bool,
+}

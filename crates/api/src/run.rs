@@ -1,0 +1,130 @@
+//! Instances, their logs, and how many there are.
+
+use std::net::SocketAddr;
+
+use base::{Bytes, EnvironmentName, InstanceId, ProcessName, ReleaseId, ServiceName, Time};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::access::ServicePath;
+use crate::endpoint::endpoints;
+use crate::{Access, Action, Page};
+
+endpoints! {
+    /// Instances of a service.
+    ListInstances = "listInstances": Get "/v1/services/{service}/instances", Access::Service(Action::Read), Json { path: ServicePath, query: PlaceQuery, reply: Page<Instance> }
+    /// Output of a service's instances, merged by time; followed when asked.
+    WatchLogs = "watchLogs": Get "/v1/services/{service}/logs", Access::Service(Action::Read), Events { path: ServicePath, query: LogQuery, reply: LogLine }
+    /// Sets how many instances of a process run.
+    Scale = "scale": Put "/v1/services/{service}/scale", Access::Service(Action::Operate), Json { path: ServicePath, body: ScaleTo, reply: Scaled }
+}
+
+/// In which environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlaceQuery {
+    /// The environment; default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+}
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    /// Which.
+    pub instance: InstanceId,
+    /// Where.
+    pub environment: EnvironmentName,
+    /// Which process.
+    pub process: ProcessName,
+    /// Of which release.
+    pub release: ReleaseId,
+    /// The release's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<i64>,
+    /// `starting`, `ready`, `unready`, `stopping`, `exited`.
+    pub state: String,
+    /// What makes that true.
+    pub evidence: String,
+    /// Since when.
+    pub since: Time,
+    /// When it was started.
+    pub started: Time,
+    /// Where its port is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub address: Option<SocketAddr>,
+    /// Resident memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bytes>,
+    /// Processor time used, microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<u64>,
+}
+
+/// Which log lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogQuery {
+    /// The environment; default: the first where something runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// Only this process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessName>,
+    /// Only this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
+    /// How many past lines; default 100, at most 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<u32>,
+    /// Whether to go on with new lines.
+    #[serde(default)]
+    pub follow: bool,
+}
+
+/// A line of output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogLine {
+    /// When it was written.
+    pub at: Time,
+    /// By which instance.
+    pub instance: InstanceId,
+    /// Which process.
+    pub process: ProcessName,
+    /// `out`, `err` or `platform`.
+    pub stream: String,
+    /// The text.
+    pub text: String,
+}
+
+/// How many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScaleTo {
+    /// Where.
+    pub environment: EnvironmentName,
+    /// Which process; default `web`, or the only one there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessName>,
+    /// How many instances, 0–100.
+    pub instances: u32,
+}
+
+/// How many there shall be now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scaled {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Where.
+    pub environment: EnvironmentName,
+    /// Which process.
+    pub process: ProcessName,
+    /// How many.
+    pub instances: u32,
+    /// How many there were to be before.
+    pub before: u32,
+}

@@ -1,0 +1,90 @@
+//! How the words of this crate look in an OpenAPI document: strings with a description.
+
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::*;
+
+fn text(description: &str, pattern: Option<&str>, example: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .description(Some(description))
+        .pattern(pattern)
+        .examples([serde_json::Value::from(example)])
+        .into()
+}
+
+macro_rules! words {
+    ($($name:ident: $description:expr, $pattern:expr, $example:literal;)*) => {$(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text($description, $pattern, $example)
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    )*};
+}
+
+/// A DNS label without double hyphens: the grammar of most names.
+const LABEL: &str = "^[a-z](-?[a-z0-9])*$";
+
+words! {
+    ServiceName: ServiceName::RULE, Some(LABEL), "checkout";
+    TeamName: TeamName::RULE, Some(LABEL), "payments";
+    EnvironmentName: EnvironmentName::RULE, Some("^[a-z][a-z0-9]*(-[0-9]+)?$"), "dev";
+    ProcessName: ProcessName::RULE, Some(LABEL), "web";
+    NeedName: NeedName::RULE, Some(LABEL), "inventory";
+    TemplateName: TemplateName::RULE, Some(LABEL), "web";
+    SettingName: SettingName::RULE, Some("^[A-Z][A-Z0-9_]*$"), "LOG_LEVEL";
+    PersonName: PersonName::RULE, Some("^[a-z][a-z0-9._+@-]*$"), "ada";
+    HostName: HostName::RULE, None, "shop.example.com";
+    Actor: "who did it: `person:NAME`, `platform:PART` or `anonymous`", None, "person:ada";
+    Digest: "the SHA-256 of some bytes", Some("^sha256:[0-9a-f]{64}$"),
+        "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    Bytes: "an amount of memory or storage", Some("^[0-9]+([KMGT]i?)?$"), "256Mi";
+    MilliCpu: "an amount of processor: cores, or thousandths of a core with `m`", Some("^[0-9]+(m|\\.[0-9]{1,3})?$"), "500m";
+    Span: "a span of time", Some("^[0-9]+(ms|s|m|h|d)$"), "30s";
+    SourceId: "id of a source", Some("^src_[0-9a-z]{26}$"), "src_01kb0000000000000000000000";
+    BuildId: "id of a build", Some("^bld_[0-9a-z]{26}$"), "bld_01kb0000000000000000000000";
+    ReleaseId: "id of a release", Some("^rel_[0-9a-z]{26}$"), "rel_01kb0000000000000000000000";
+    RolloutId: "id of a rollout", Some("^ro_[0-9a-z]{26}$"), "ro_01kb0000000000000000000000";
+    InstanceId: "id of an instance", Some("^in_[0-9a-z]{26}$"), "in_01kb0000000000000000000000";
+    JobId: "id of a job", Some("^job_[0-9a-z]{26}$"), "job_01kb0000000000000000000000";
+    TokenId: "id of a token", Some("^tok_[0-9a-z]{26}$"), "tok_01kb0000000000000000000000";
+    PersonId: "id of a person", Some("^per_[0-9a-z]{26}$"), "per_01kb0000000000000000000000";
+}
+
+impl PartialSchema for Time {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::new(Type::String))
+            .format(Some(SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
+            .description(Some("an instant, RFC 3339, UTC"))
+            .into()
+    }
+}
+
+impl ToSchema for Time {}
+
+macro_rules! counters {
+    ($($name:ident: $description:literal;)*) => {$(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).description(Some($description)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    )*};
+}
+
+counters! {
+    FactSeq: "place in the order of all facts";
+    Generation: "version of an intent";
+}

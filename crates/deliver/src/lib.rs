@@ -1,0 +1,2 @@
+//! deliver.
+pub mod recipe;

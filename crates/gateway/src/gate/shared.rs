@@ -1,0 +1,72 @@
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+
+use super::Refusal;
+
+/// What became of a request to upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    /// Not decided: bytes behind the request's head are held.
+    Open,
+    /// The instance switched: all that follows is opaque.
+    Accepted,
+    /// Answered as plain HTTP: what follows is the next request.
+    Declined,
+}
+
+/// What the gate of a connection and the service behind it tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    refusal: Mutex<Option<Refusal>>,
+    upgrade: AtomicU8,
+    waker: AtomicWaker,
+    finished: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        *self.refusal.lock() = Some(refusal);
+    }
+
+    /// Why the gate stopped reading this connection, if it did.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        *self.refusal.lock()
+    }
+
+    pub(super) fn open_upgrade(&self) {
+        self.upgrade.store(0, Ordering::Release);
+    }
+
+    /// Tells the gate what became of the upgrade it waits for.
+    pub(crate) fn decide(&self, upgrade: Upgrade) {
+        let value = match upgrade {
+            Upgrade::Open => 0,
+            Upgrade::Accepted => 1,
+            Upgrade::Declined => 2,
+        };
+        self.upgrade.store(value, Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub(super) fn upgrade(&self, waker: &Waker) -> Upgrade {
+        self.waker.register(waker);
+        match self.upgrade.load(Ordering::Acquire) {
+            0 => Upgrade::Open,
+            1 => Upgrade::Accepted,
+            _ => Upgrade::Declined,
+        }
+    }
+
+    /// One more request of this connection is over.
+    pub(crate) fn finish_one(&self) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many are over.
+    pub(crate) fn finished(&self) -> u64 {
+        self.finished.load(Ordering::Relaxed)
+    }
+}

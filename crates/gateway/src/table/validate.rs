@@ -1,0 +1,171 @@
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+
+use base::{InstanceId, Problem, Result};
+use ports::{Backend, Route, SNAPSHOT_FORMAT, Snapshot};
+
+/// Most routes of a snapshot.
+const ROUTES_MAX: usize = 50_000;
+/// Most host names of a route.
+const HOSTS_MAX: usize = 100;
+/// Most rollouts behind a route.
+const BACKENDS_MAX: usize = 32;
+/// Most instances of a rollout.
+const INSTANCES_MAX: usize = 1000;
+/// Largest weight.
+const WEIGHT_MAX: u16 = 10_000;
+
+/// Whether a gateway would take this snapshot: a format it reads, every host in one route only,
+/// every address under one instance only and within reach (loopback or private), all within bounds.
+///
+/// # Errors
+/// `bad-snapshot` with the place of the fault; `newer-snapshot` where the format is of a newer version.
+pub fn validate(snapshot: &Snapshot) -> Result<()> {
+    if snapshot.format > SNAPSHOT_FORMAT || snapshot.format == 0 {
+        return Err(Problem::unprocessable(
+            "newer-snapshot",
+            format!("the snapshot has format {}, this gateway reads formats 1 to {SNAPSHOT_FORMAT}", snapshot.format),
+        )
+        .hint("upgrade the gateway first")
+        .at("format"));
+    }
+    if snapshot.generation.0 < 1 {
+        return Err(bad("generations begin with 1".to_owned(), "generation".to_owned()));
+    }
+    bound(snapshot.routes.len(), ROUTES_MAX, "routes", || "routes".to_owned())?;
+    let mut seen = Seen::default();
+    for (index, route) in snapshot.routes.iter().enumerate() {
+        check_route(route, index, &mut seen)?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Seen<'a> {
+    hosts: HashSet<&'a str>,
+    services: HashSet<(&'a str, &'a str)>,
+    addresses: HashMap<SocketAddr, InstanceId>,
+}
+
+fn check_route<'a>(route: &'a Route, index: usize, seen: &mut Seen<'a>) -> Result<()> {
+    let place = || format!("routes[{index}]");
+    if !seen.services.insert((route.service.as_str(), route.environment.as_str())) {
+        let text = format!("`{}` in `{}` has two routes", route.service, route.environment);
+        return Err(bad(text, place()));
+    }
+    bound(route.hosts.len(), HOSTS_MAX, "hosts", place)?;
+    bound(route.backends.len(), BACKENDS_MAX, "backends", place)?;
+    for host in &route.hosts {
+        if !seen.hosts.insert(host.as_str()) {
+            return Err(bad(format!("the host `{host}` appears twice"), place()));
+        }
+    }
+    let mut rollouts = HashSet::new();
+    for (at, backend) in route.backends.iter().enumerate() {
+        let place = || format!("routes[{index}].backends[{at}]");
+        if !rollouts.insert(backend.rollout) {
+            return Err(bad(format!("the rollout {} appears twice", backend.rollout), place()));
+        }
+        check_backend(backend, &mut seen.addresses, place)?;
+    }
+    Ok(())
+}
+
+fn check_backend(
+    backend: &Backend,
+    addresses: &mut HashMap<SocketAddr, InstanceId>,
+    place: impl Fn() -> String,
+) -> Result<()> {
+    if backend.weight > WEIGHT_MAX {
+        return Err(bad(format!("the weight {} is above {WEIGHT_MAX}", backend.weight), place()));
+    }
+    bound(backend.instances.len(), INSTANCES_MAX, "instances", &place)?;
+    for instance in &backend.instances {
+        if instance.address.port() == 0 || !is_near(instance.address.ip()) {
+            let text = format!("the address {} of {} is not loopback or private", instance.address, instance.id);
+            return Err(bad(text, place()));
+        }
+        if let Some(other) = addresses.insert(instance.address, instance.id) {
+            let text = format!("{} and {} have the same address {}", other, instance.id, instance.address);
+            return Err(bad(text, place()));
+        }
+    }
+    Ok(())
+}
+
+/// Loopback, RFC 1918 or a unique local address: a snapshot can never make the gateway a way out.
+fn is_near(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
+fn bound(count: usize, max: usize, what: &str, place: impl FnOnce() -> String) -> Result<()> {
+    if count > max {
+        return Err(bad(format!("{count} {what} are more than {max}"), place()));
+    }
+    Ok(())
+}
+
+fn bad(message: String, place: String) -> Problem {
+    Problem::unprocessable("bad-snapshot", message).at(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Time;
+    use ports::Instance;
+
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let route = |service: &str, host: &str, port: u16| Route {
+            service: service.parse().unwrap(),
+            environment: "dev".parse().unwrap(),
+            hosts: vec![host.parse().unwrap()],
+            backends: vec![Backend {
+                rollout: base::RolloutId::new(Time::from_micros(1), [1; 10]),
+                release: base::ReleaseId::new(Time::from_micros(1), [1; 10]),
+                weight: 1,
+                instances: vec![Instance {
+                    id: InstanceId::new(Time::from_micros(i64::from(port)), [1; 10]),
+                    address: SocketAddr::from(([127, 0, 0, 1], port)),
+                }],
+            }],
+        };
+        Snapshot {
+            format: 1,
+            generation: base::Generation(1),
+            routes: vec![route("a", "a.localhost", 1), route("b", "b.localhost", 2)],
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut Snapshot), code: Option<&str>) {
+        let mut snapshot = snapshot();
+        change(&mut snapshot);
+        let got = validate(&snapshot);
+        assert_eq!(got.as_ref().err().map(|p| &*p.code), code, "{got:?}");
+    }
+
+    #[test]
+    fn snapshots() {
+        check(|_| {}, None);
+        check(|s| s.routes.clear(), None);
+        check(|s| s.routes[0].backends.clear(), None);
+        check(|s| s.routes[0].backends[0].weight = 0, None);
+        check(|s| s.routes[0].backends[0].instances[0].address = "10.1.2.3:80".parse().unwrap(), None);
+        check(|s| s.format = 2, Some("newer-snapshot"));
+        check(|s| s.format = 0, Some("newer-snapshot"));
+        let bad = Some("bad-snapshot");
+        check(|s| s.generation.0 = 0, bad);
+        check(|s| s.routes[1].hosts = s.routes[0].hosts.clone(), bad);
+        check(|s| s.routes[1].service = s.routes[0].service.clone(), bad);
+        check(|s| s.routes[0].backends[0].weight = 10_001, bad);
+        check(|s| s.routes[0].backends = vec![s.routes[0].backends[0].clone(); 2], bad);
+        check(|s| s.routes[1].backends = s.routes[0].backends.clone(), bad);
+        for address in ["127.0.0.1:0", "8.8.8.8:80", "169.254.169.254:80", "[2001:db8::1]:80", "0.0.0.0:80"] {
+            check(|s| s.routes[0].backends[0].instances[0].address = address.parse().unwrap(), bad);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Whether the objects of a push are sound and complete.
+//!
+//! The rule is stronger than reachability from the new tips: *every* object of a pack must have
+//! everything it points to, in the pack or in the repository. So by induction every object of a
+//! repository is complete, and "it is here already" is all that has to be asked.
+
+use std::collections::HashMap;
+
+use base::{Problem, Result};
+use gix::ObjectId;
+use gix::bstr::ByteSlice as _;
+use gix::objs::{CommitRef, TagRef};
+
+use crate::fault;
+use crate::pack::Kind;
+use crate::resolve::Resolved;
+use crate::store::Store;
+use crate::tree;
+
+/// Answers of the repository that are remembered; then the memory starts anew.
+const REMEMBERED_MAX: usize = 500_000;
+
+pub(crate) struct Check<'s> {
+    store: &'s Store,
+    /// What the pack points to and the repository has not: it must be in the pack.
+    needed: HashMap<ObjectId, Kind>,
+    /// So many objects the pack has: more than these cannot be needed from it.
+    needed_max: usize,
+    stored: HashMap<ObjectId, Kind>,
+    shallow: bool,
+}
+
+impl<'s> Check<'s> {
+    pub(crate) fn new(store: &'s Store, objects: usize, shallow: bool) -> Self {
+        Self { store, needed: HashMap::new(), needed_max: objects, stored: HashMap::new(), shallow }
+    }
+
+    /// Looks at one object of the pack.
+    pub(crate) fn object(&mut self, id: &ObjectId, kind: Kind, data: &[u8]) -> Result<()> {
+        match kind {
+            Kind::Blob => Ok(()),
+            Kind::Tree => {
+                for entry in tree::parse(data).map_err(|e| unsound(kind, id, &e))? {
+                    if let Some(kind) = entry.mode.kind() {
+                        self.need(entry.id, kind)?;
+                    }
+                }
+                Ok(())
+            }
+            Kind::Commit => self.commit(id, data),
+            Kind::Tag => self.tag(id, data),
+        }
+    }
+
+    /// All objects were looked at: what is needed must be among them, as what it is needed.
+    pub(crate) fn finish(self, pack: &Resolved) -> Result<()> {
+        for (id, kind) in &self.needed {
+            match pack.kind(id) {
+                Some(found) if found == *kind => {}
+                Some(found) => return Err(confused(id, *kind, found)),
+                None => return Err(missing(id, self.shallow)),
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, id: &ObjectId, data: &[u8]) -> Result<()> {
+        check_head(data).map_err(|e| unsound(Kind::Commit, id, e))?;
+        let commit = CommitRef::from_bytes(data, gix::hash::Kind::Sha1)
+            .map_err(|_| unsound(Kind::Commit, id, "cannot be read"))?;
+        self.need(commit.tree(), Kind::Tree)?;
+        commit.parents().try_for_each(|parent| self.need(parent, Kind::Commit))
+    }
+
+    fn tag(&mut self, id: &ObjectId, data: &[u8]) -> Result<()> {
+        check_head(data).map_err(|e| unsound(Kind::Tag, id, e))?;
+        let tag =
+            TagRef::from_bytes(data, gix::hash::Kind::Sha1).map_err(|_| unsound(Kind::Tag, id, "cannot be read"))?;
+        self.need(tag.target(), tag.target_kind.into())
+    }
+
+    fn need(&mut self, id: ObjectId, kind: Kind) -> Result<()> {
+        let known = match self.needed.get(&id).or_else(|| self.stored.get(&id)) {
+            Some(known) => Some(*known),
+            None => self.ask(&id)?,
+        };
+        match known {
+            Some(known) if known == kind => Ok(()),
+            Some(known) => Err(confused(&id, kind, known)),
+            None if self.needed.len() >= self.needed_max => Err(missing(&id, self.shallow)),
+            None => {
+                self.needed.insert(id, kind);
+                Ok(())
+            }
+        }
+    }
+
+    fn ask(&mut self, id: &ObjectId) -> Result<Option<Kind>> {
+        let found = self.store.kind(id)?;
+        if let Some(kind) = found {
+            if self.stored.len() >= REMEMBERED_MAX {
+                self.stored.clear();
+            }
+            self.stored.insert(*id, kind);
+        }
+        Ok(found)
+    }
+}
+
+/// A NUL in the head hides the rest from programs that read it as text.
+fn check_head(data: &[u8]) -> Result<(), &'static str> {
+    let head = data.split_once_str(b"\n\n").map_or(data, |(head, _)| head);
+    if head.contains(&0) { Err("has a NUL in its head") } else { Ok(()) }
+}
+
+fn unsound(kind: Kind, id: &ObjectId, fault: &str) -> Problem {
+    fault::pack(format!("{} {id} {fault}", kind.word())).hint("`git fsck` in your clone shows such objects")
+}
+
+fn confused(id: &ObjectId, wanted: Kind, found: Kind) -> Problem {
+    fault::pack(format!("object {id} is used as a {} but is a {}", wanted.word(), found.word()))
+}
+
+fn missing(id: &ObjectId, shallow: bool) -> Problem {
+    let problem = fault::pack(format!("object {id} is missing"));
+    if shallow {
+        problem.hint("your clone is shallow: `git fetch --unshallow`, then push again")
+    } else {
+        problem.hint("`git fsck` in your clone shows whether it is missing there too")
+    }
+}

@@ -1,0 +1,349 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{Problem, Result, Time};
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+use crate::jobs::{HEARTBEATS_PER_LEASE, LEASE};
+use crate::{Capability, Job, JobOutcome, Platform, Reconciler};
+
+/// A run of a reconciler may take this long before it is broken off.
+const RUN_DEADLINE: Duration = Duration::from_secs(60);
+/// Wake-ups that come within this span lead to one run.
+const GATHER: Duration = Duration::from_millis(5);
+/// After a failed run the next one waits at least this long; it doubles with each failure.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+/// The longest wait after failures.
+const BACKOFF_LAST: Duration = Duration::from_secs(30);
+/// Idle workers look for jobs this often even when nothing wakes them.
+const JOB_POLL: Duration = Duration::from_secs(2);
+
+/// Runs reconcilers and jobs: wake-ups, periods, back-off, deadlines, reports.
+#[derive(Default)]
+pub struct Driver {
+    parts: Mutex<Parts>,
+    tasks: tokio::sync::Mutex<JoinSet<()>>,
+}
+
+#[derive(Default)]
+struct Parts {
+    reconcilers: Vec<Arc<dyn AnyReconciler>>,
+    jobs: Vec<Arc<dyn AnyJob>>,
+    reports: BTreeMap<&'static str, ReconcilerReport>,
+}
+
+/// How a reconciler does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReconcilerReport {
+    /// Runs so far.
+    pub runs: u64,
+    /// Runs that failed.
+    pub failures: u64,
+    /// When it last ran.
+    pub last_run: Option<Time>,
+    /// How long that took.
+    pub last_took: Duration,
+    /// What went wrong in the last run.
+    pub last_error: Option<String>,
+    /// What the last good run returned.
+    pub status: serde_json::Value,
+}
+
+impl Driver {
+    /// Takes in what the capabilities registered.
+    pub fn install(&self, capabilities: &[Capability]) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        for capability in capabilities {
+            parts.reconcilers.extend(capability.reconcilers.iter().cloned());
+            parts.jobs.extend(capability.jobs.iter().cloned());
+        }
+    }
+
+    /// Starts everything. Ends with [`Driver::stop`].
+    pub async fn start(&self, platform: &Platform) {
+        let (reconcilers, jobs) = {
+            let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            (parts.reconcilers.clone(), parts.jobs.clone())
+        };
+        let mut tasks = self.tasks.lock().await;
+        for reconciler in reconcilers {
+            tasks.spawn(keep_reconciling(platform.clone(), reconciler));
+        }
+        for job in jobs {
+            for worker in 0..job.concurrency() {
+                tasks.spawn(keep_working(platform.clone(), Arc::clone(&job), worker));
+            }
+        }
+    }
+
+    /// Stops everything where it is. What was under way is done again at the next start.
+    pub async fn stop(&self) {
+        self.tasks.lock().await.shutdown().await;
+    }
+
+    /// Names of the reconcilers.
+    pub fn names(&self) -> Vec<&'static str> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.reconcilers.iter().map(|r| r.name()).collect()
+    }
+
+    /// How each reconciler does.
+    pub fn reports(&self) -> BTreeMap<&'static str, ReconcilerReport> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).reports.clone()
+    }
+
+    /// One run of one reconciler, for simulation: time and order are the caller's.
+    pub async fn run_once(&self, platform: &Platform, name: &str) -> Result<serde_json::Value> {
+        let found = {
+            let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            parts.reconcilers.iter().find(|r| r.name() == name).cloned()
+        };
+        match found {
+            Some(reconciler) => reconciler.run(platform).await,
+            None => Err(Problem::not_found("reconciler-not-found", format!("no reconciler `{name}`"))),
+        }
+    }
+
+    /// One attempt at one due job of any kind, for simulation. Returns whether there was one.
+    pub async fn work_once(&self, platform: &Platform, worker: &str) -> Result<bool> {
+        let jobs = self.parts.lock().unwrap_or_else(PoisonError::into_inner).jobs.clone();
+        for job in jobs {
+            if work(platform, &job, worker).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn record(&self, name: &'static str, at: Time, took: Duration, outcome: &Result<serde_json::Value>) -> u64 {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = parts.reports.entry(name).or_default();
+        report.runs = report.runs.saturating_add(1);
+        report.last_run = Some(at);
+        report.last_took = took;
+        match outcome {
+            Ok(status) => {
+                report.last_error = None;
+                report.status = status.clone();
+            }
+            Err(problem) => {
+                report.failures = report.failures.saturating_add(1);
+                report.last_error = Some(problem.to_string());
+            }
+        }
+        report.runs
+    }
+}
+
+/// A [`Reconciler`] with its types erased.
+#[async_trait]
+pub(crate) trait AnyReconciler: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn every(&self) -> Duration;
+    fn wakes(&self) -> &'static [&'static str];
+    async fn run(&self, platform: &Platform) -> Result<serde_json::Value>;
+    async fn stirred(&self, platform: &Platform);
+}
+
+struct Erased<R>(R);
+
+#[async_trait]
+impl<R: Reconciler> AnyReconciler for Erased<R> {
+    fn name(&self) -> &'static str {
+        R::NAME
+    }
+
+    fn every(&self) -> Duration {
+        R::EVERY
+    }
+
+    fn wakes(&self) -> &'static [&'static str] {
+        R::WAKES
+    }
+
+    async fn run(&self, platform: &Platform) -> Result<serde_json::Value> {
+        let status = self.0.reconcile(&platform.ctx(R::NAME)).await?;
+        serde_json::to_value(status).map_err(|e| Problem::internal("status-not-json", e))
+    }
+
+    async fn stirred(&self, platform: &Platform) {
+        self.0.stirred(&platform.ctx(R::NAME)).await;
+    }
+}
+
+pub(crate) fn erase_reconciler(reconciler: impl Reconciler) -> Arc<dyn AnyReconciler> {
+    Arc::new(Erased(reconciler))
+}
+
+async fn keep_reconciling(platform: Platform, reconciler: Arc<dyn AnyReconciler>) {
+    let mut wakes = platform.store().wakes();
+    let mut failures = 0u32;
+    loop {
+        let clock = Arc::clone(&platform.ports().clock);
+        let (at, begun) = (clock.now(), clock.elapsed());
+        let outcome = tokio::select! {
+            outcome = reconciler.run(&platform) => outcome,
+            () = clock.sleep(RUN_DEADLINE) => {
+                Err(Problem::timeout("reconciler-deadline", format!("a run took more than {} s", RUN_DEADLINE.as_secs())))
+            }
+        };
+        let took = clock.elapsed().saturating_sub(begun);
+        platform.driver().record(reconciler.name(), at, took, &outcome);
+        match outcome {
+            Ok(_) => {
+                failures = 0;
+                tokio::select! {
+                    () = clock.sleep(jittered(&platform, reconciler.every())) => {}
+                    () = woken(&mut wakes, reconciler.wakes()) => {}
+                    () = reconciler.stirred(&platform) => {}
+                }
+                clock.sleep(GATHER).await;
+            }
+            Err(problem) => {
+                failures = failures.saturating_add(1);
+                tracing::warn!(reconciler = reconciler.name(), %problem, failures, "a run failed");
+                clock.sleep(jittered(&platform, backoff(failures))).await;
+            }
+        }
+    }
+}
+
+/// Twice as long with each failure, up to the last.
+fn backoff(failures: u32) -> Duration {
+    BACKOFF_FIRST.saturating_mul(1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX)).min(BACKOFF_LAST)
+}
+
+/// Between three quarters and all of the span, so that nothing beats in time with anything else.
+fn jittered(platform: &Platform, span: Duration) -> Duration {
+    let mut byte = [0u8; 1];
+    platform.ports().random.fill(&mut byte);
+    let [byte] = byte;
+    span.saturating_mul(768u32.saturating_add(u32::from(byte))).checked_div(1023).unwrap_or(span)
+}
+
+async fn woken(wakes: &mut broadcast::Receiver<store::Wake>, kinds: &[&str]) {
+    wait_for(wakes, |wake| kinds.iter().any(|kind| **kind == *wake.kind)).await;
+}
+
+async fn work_came(wakes: &mut broadcast::Receiver<store::Wake>, kind: &str) {
+    wait_for(wakes, |wake| &*wake.kind == store::JOB_WAKE && &*wake.subject == kind).await;
+}
+
+async fn wait_for(wakes: &mut broadcast::Receiver<store::Wake>, ours: impl Fn(&store::Wake) -> bool) {
+    loop {
+        match wakes.recv().await {
+            Ok(wake) if &*wake.kind == store::ANYTHING || ours(&wake) => return,
+            Ok(_) => {}
+            // Missed some: any of them may have been ours.
+            Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// A [`Job`] with its types erased.
+#[async_trait]
+pub(crate) trait AnyJob: Send + Sync {
+    fn kind(&self) -> &'static str;
+    fn concurrency(&self) -> usize;
+    async fn run(&self, platform: &Platform, job: &store::Job) -> Result<JobOutcome>;
+    async fn gave_up(&self, platform: &Platform, job: &store::Job, problem: &Problem);
+}
+
+struct ErasedJob<J>(J);
+
+#[async_trait]
+impl<J: Job> AnyJob for ErasedJob<J> {
+    fn kind(&self) -> &'static str {
+        J::KIND
+    }
+
+    fn concurrency(&self) -> usize {
+        J::CONCURRENCY
+    }
+
+    async fn run(&self, platform: &Platform, job: &store::Job) -> Result<JobOutcome> {
+        self.0.run(&platform.ctx(J::KIND), job).await
+    }
+
+    async fn gave_up(&self, platform: &Platform, job: &store::Job, problem: &Problem) {
+        self.0.gave_up(&platform.ctx(J::KIND), job, problem).await;
+    }
+}
+
+pub(crate) fn erase_job(job: impl Job) -> Arc<dyn AnyJob> {
+    Arc::new(ErasedJob(job))
+}
+
+async fn keep_working(platform: Platform, job: Arc<dyn AnyJob>, number: usize) {
+    let worker = format!("{}-{}-{number}", std::process::id(), platform.started().micros());
+    let mut wakes = platform.store().wakes();
+    loop {
+        match work(&platform, &job, &worker).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tokio::select! {
+                    () = platform.ports().clock.sleep(jittered(&platform, JOB_POLL)) => {}
+                    () = work_came(&mut wakes, job.kind()) => {}
+                }
+            }
+            Err(problem) => {
+                tracing::warn!(job = job.kind(), %problem, "looking for work failed");
+                platform.ports().clock.sleep(jittered(&platform, JOB_POLL)).await;
+            }
+        }
+    }
+}
+
+/// Claims one due job of this kind and runs it once. Returns whether there was one.
+async fn work(platform: &Platform, job: &Arc<dyn AnyJob>, worker: &str) -> Result<bool> {
+    let Some(claimed) = platform.store().claim(&[job.kind()], worker, LEASE).await? else { return Ok(false) };
+    let outcome = tokio::select! {
+        outcome = job.run(platform, &claimed) => outcome,
+        () = lease_lost(platform, &claimed, worker) => {
+            tracing::warn!(job = job.kind(), id = %claimed.id, "the lease was lost or the job was cancelled; its work was broken off");
+            return Ok(true);
+        }
+    };
+    let store = platform.store();
+    match outcome {
+        Ok(JobOutcome::Done) => {}
+        Ok(JobOutcome::Again(at)) => {
+            store.retry(claimed.id, worker, at, "").await?;
+        }
+        Err(problem) if claimed.attempts < claimed.max_attempts => {
+            tracing::warn!(job = job.kind(), id = %claimed.id, %problem, attempt = claimed.attempts, "an attempt failed");
+            let at = platform.ports().clock.now().plus(jittered(platform, backoff(claimed.attempts)));
+            store.retry(claimed.id, worker, at, &problem.to_string()).await?;
+        }
+        Err(problem) => {
+            tracing::error!(job = job.kind(), id = %claimed.id, %problem, "the last attempt failed");
+            job.gave_up(platform, &claimed, &problem).await;
+            store.fail(claimed.id, worker, &problem.to_string()).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// Renews the lease until it is no longer ours.
+async fn lease_lost(platform: &Platform, job: &store::Job, worker: &str) {
+    let pause = LEASE.checked_div(HEARTBEATS_PER_LEASE).unwrap_or(LEASE);
+    let mut left = HEARTBEATS_PER_LEASE;
+    loop {
+        platform.ports().clock.sleep(pause).await;
+        match platform.store().heartbeat(job.id, worker, LEASE).await {
+            Ok(true) => left = HEARTBEATS_PER_LEASE,
+            Ok(false) => return,
+            Err(problem) => {
+                tracing::warn!(id = %job.id, %problem, "the lease could not be renewed");
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return;
+                }
+            }
+        }
+    }
+}

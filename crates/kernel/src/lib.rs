@@ -1,0 +1,28 @@
+//! The machinery that runs capabilities and knows none of them: who asks and what they may
+//! ([`Permit`], [`Ctx`]), endpoints, reconcilers, jobs, admission hooks, and the one configuration.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
+
+mod admission;
+mod capability;
+pub mod config;
+mod ctx;
+mod driver;
+mod endpoints;
+mod jobs;
+mod permit;
+mod platform;
+mod reconcile;
+
+pub use admission::{Admission, Hook, Wish};
+pub use capability::{Capability, DoctorCheck};
+pub use config::Config;
+pub use ctx::{Answer, Ctx, RequestInfo, all_latest, latest, latest_with};
+pub use driver::{Driver, ReconcilerReport};
+pub use endpoints::{
+    Call, Endpoints, ErasedHandler, Event, EventStream, Mounted, RawCall, RawReply, event_stream, publish_cursor,
+};
+pub use jobs::{Job, JobOutcome};
+pub use permit::{Authority, Credential, Identity, Permit, Role, Target, authorize};
+pub use platform::{Platform, Ports};
+pub use reconcile::Reconciler;

@@ -1,0 +1,146 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{Access, Action};
+use async_trait::async_trait;
+use base::{Actor, PersonName, Problem, Result, Secret, ServiceName, TeamName, TokenId};
+
+use crate::Platform;
+
+pub use api::access::Role;
+
+/// What a caller shows to prove who they are.
+#[derive(Clone)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// A token, by whatever transport: bearer, basic password, session.
+    Token(Secret<String>),
+}
+
+/// Who a credential stands for, and the most that it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// For records.
+    pub actor: Actor,
+    /// The account; `None` for nobody and for the platform itself.
+    pub person: Option<PersonName>,
+    /// Whether a platform admin.
+    pub admin: bool,
+    /// Role in each team.
+    pub teams: BTreeMap<TeamName, Role>,
+    /// What the credential allows at most.
+    pub scopes: BTreeSet<Action>,
+    /// The only services that the credential is for; empty: all.
+    pub services: BTreeSet<ServiceName>,
+    /// The credential.
+    pub token: Option<TokenId>,
+}
+
+impl Identity {
+    /// Nobody.
+    pub const fn anonymous() -> Self {
+        Self {
+            actor: Actor::Anonymous,
+            person: None,
+            admin: false,
+            teams: BTreeMap::new(),
+            scopes: BTreeSet::new(),
+            services: BTreeSet::new(),
+            token: None,
+        }
+    }
+}
+
+/// What a call is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing in particular, or the installation.
+    Installation,
+    /// A team.
+    Team(TeamName),
+    /// A service and the team that owns it.
+    Service(ServiceName, TeamName),
+    /// A service that does not exist.
+    NoService(ServiceName),
+}
+
+/// Proof that a call was allowed. Only [`authorize`] and [`Permit::platform`] make one, and a
+/// handler cannot be called without one.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    identity: Identity,
+    target: Target,
+}
+
+impl Permit {
+    /// The permit of a part of the platform acting by itself: a reconciler or a job.
+    pub(crate) fn platform(part: &str) -> Self {
+        let identity = Identity { actor: Actor::platform(part), admin: true, ..Identity::anonymous() };
+        Self { identity, target: Target::Installation }
+    }
+
+    /// Who was allowed.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What for.
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+/// Knows credentials and decides; implemented by the `access` capability.
+#[async_trait]
+pub trait Authority: Send + Sync {
+    /// Who the credential stands for; `Unauthenticated` when it is unknown, expired or revoked.
+    /// [`Credential::None`] is nobody.
+    async fn identify(&self, platform: &Platform, credential: &Credential) -> Result<Identity>;
+
+    /// Whether this identity may do this. Pure. What the caller may not even see is answered as not found.
+    fn decide(&self, identity: &Identity, access: Access, target: &Target) -> Result<()>;
+
+    /// Whether a list may show this identity something of this team and service.
+    fn may_see(&self, identity: &Identity, team: &TeamName, service: Option<&ServiceName>) -> bool;
+}
+
+/// The one place where a request becomes allowed: identifies, finds the target in the path, decides.
+pub async fn authorize(
+    platform: &Platform,
+    credential: &Credential,
+    access: Access,
+    params: &BTreeMap<String, String>,
+) -> Result<Permit> {
+    let authority = platform.authority();
+    let identity = match access {
+        Access::Public => Identity::anonymous(),
+        _ => authority.identify(platform, credential).await?,
+    };
+    let target = target(platform, access, params).await?;
+    authority.decide(&identity, access, &target)?;
+    Ok(Permit { identity, target })
+}
+
+async fn target(platform: &Platform, access: Access, params: &BTreeMap<String, String>) -> Result<Target> {
+    match access {
+        Access::Public | Access::SignedIn | Access::Platform(_) => Ok(Target::Installation),
+        Access::Team(_) => Ok(Target::Team(parameter(params, "team")?.parse()?)),
+        Access::Service(_) | Access::ServiceOrNew(_) => {
+            let text = parameter(params, "service").or_else(|_| parameter(params, "repository"))?;
+            let service: ServiceName = text.strip_suffix(".git").unwrap_or(text).parse()?;
+            let mut read = platform.store().read().await?;
+            let state: Option<facts::ServiceState> = crate::ctx::latest(&mut read, service.as_str()).await?;
+            Ok(match state {
+                Some(state) => Target::Service(service, state.team),
+                None => Target::NoService(service),
+            })
+        }
+    }
+}
+
+fn parameter<'a>(params: &'a BTreeMap<String, String>, name: &str) -> Result<&'a str> {
+    params
+        .get(name)
+        .map(String::as_str)
+        .ok_or_else(|| Problem::internal("path-without-subject", format!("the path has no `{name}`")))
+}

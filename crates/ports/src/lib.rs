@@ -1,0 +1,23 @@
+//! The outside world as traits, with the plain values that cross them. A capability asks for what
+//! it needs here; a driver (`process`, `gateway`, `git`, …) gives it; `sim` fakes it. One
+//! conformance suite per port runs on every driver and on the fake.
+
+mod clock;
+mod engine;
+mod gateway;
+mod objects;
+mod sources;
+mod vault;
+
+pub use clock::{Clock, Random, new_id};
+pub use engine::{
+    Availability, Base, Connect, Engine, ExitKind, Feature, Health, InstanceSeen, InstanceSpec, InstanceState,
+    LogCursor, LogLine, LogStream, Mount, Network, Probe, Purpose,
+};
+pub use gateway::{
+    AppliedSnapshot, Backend, BackendCounters, Gateway, GatewayStatus, Instance, ListenerStatus, ProbeAnswer, Route,
+    SNAPSHOT_FORMAT, Snapshot,
+};
+pub use objects::{ByteStream, Objects};
+pub use sources::{Advice, Progress, PushUpdate, PushVerdict, ReceiveLimits, ReceivePolicy, Sources};
+pub use vault::{SettingRef, Vault};

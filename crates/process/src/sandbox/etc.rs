@@ -1,0 +1,66 @@
+//! What an instance finds in `/etc`: a few files of the host that libraries expect, and the names
+//! of its own small world.
+
+use ports::Network;
+
+use super::INSIDE_ID;
+use crate::launch::Plan;
+
+/// Files of the host that are copied.
+pub(super) const COPIED: [&str; 13] = [
+    "ld.so.cache",
+    "ld.so.conf",
+    "localtime",
+    "timezone",
+    "resolv.conf",
+    "mime.types",
+    "services",
+    "protocols",
+    "host.conf",
+    "gai.conf",
+    "os-release",
+    "debian_version",
+    "ca-certificates.conf",
+];
+/// Directories of the host that are lent read-only.
+pub(super) const LENT: [&str; 6] = ["ssl", "ca-certificates", "pki", "alternatives", "ld.so.conf.d", "fonts"];
+
+/// Files that are made for the instance: name and content.
+pub(super) fn made(plan: &Plan, host_hosts: &str) -> Vec<(&'static str, String)> {
+    let id = INSIDE_ID;
+    vec![
+        (
+            "passwd",
+            format!(
+                "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\napp:x:{id}:{id}:app:/home/app:/bin/sh\n\
+                 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+            ),
+        ),
+        ("group", format!("root:x:0:\napp:x:{id}:\nnogroup:x:65534:\n")),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n".into()),
+        ("hostname", format!("{}\n", plan.hostname)),
+        ("hosts", hosts(plan, host_hosts)),
+    ]
+}
+
+/// `localhost` means IPv4 only: the platform probes and serves 127.0.0.1, and programs that listen
+/// on the name `localhost` shall be found there. Of the host's own names the instance learns those
+/// that it may connect to.
+fn hosts(plan: &Plan, host_hosts: &str) -> String {
+    let mut out = format!("127.0.0.1 localhost {}\n", plan.hostname);
+    for line in host_hosts.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(address) = words.next() else { continue };
+        let allowed: Vec<&str> = words
+            .filter(|name| *name != "localhost" && *name != plan.hostname)
+            .filter(|name| match &plan.network {
+                Network::Host => !address.starts_with("127.") && address.contains('.'),
+                Network::Only(connects) => connects.iter().any(|c| c.host == *name),
+            })
+            .collect();
+        if !allowed.is_empty() {
+            out.push_str(&format!("{address} {}\n", allowed.join(" ")));
+        }
+    }
+    out
+}

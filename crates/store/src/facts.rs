@@ -1,0 +1,228 @@
+use base::{Actor, FactSeq, Generation, Problem, Result, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::args;
+use crate::chain::{Head, Link};
+use crate::read::Read;
+use crate::row::Row;
+use crate::tx::Tx;
+use crate::wakes::Wake;
+
+/// Most kinds that one question about facts may name.
+pub const KINDS_MAX: usize = 64;
+/// Longest kind, subject and cause, bytes: a wake-up between processes must stay below 8000.
+const KIND_BYTES_MAX: usize = 128;
+const SUBJECT_BYTES_MAX: usize = 1024;
+const CAUSE_BYTES_MAX: usize = 1024;
+/// Largest body, bytes of JSON.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Something that happened, before it has its place in the log.
+#[derive(Debug, Clone)]
+pub struct NewFact {
+    /// `<capability>.<noun>`, or `<owner>.<noun>.wanted` for a wish.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// The version of the intent it belongs to.
+    pub generation: Generation,
+    /// Who did it.
+    pub actor: Actor,
+    /// Why: another fact, a request, a schedule.
+    pub cause: Option<String>,
+    /// What else there is to know.
+    pub body: serde_json::Value,
+}
+
+/// A fact in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredFact {
+    /// Its place in the order of all facts.
+    pub seq: FactSeq,
+    /// What sort.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// The version of the intent it belongs to.
+    pub generation: Generation,
+    /// Who did it.
+    pub actor: Actor,
+    /// Why.
+    pub cause: Option<String>,
+    /// When it was appended.
+    pub at: Time,
+    /// What else there is to know.
+    pub body: serde_json::Value,
+    /// The hash that covers it and, through the fact before it, everything before it.
+    pub hash: String,
+}
+
+impl Tx {
+    /// Appends a fact to the log. Its place is final once the transaction commits.
+    pub async fn append(&mut self, fact: NewFact) -> Result<FactSeq> {
+        let (actor, body) = (fact.actor.to_string(), fact.body.to_string());
+        check_sizes(&fact, &body)?;
+        let head = self.chain_head().await?;
+        let (seq, at) = (head.seq.saturating_add(1), self.inner.clock.now());
+        let link = Link {
+            seq,
+            kind: &fact.kind,
+            subject: &fact.subject,
+            generation: fact.generation.0,
+            actor: &actor,
+            cause: fact.cause.as_deref(),
+            at: at.micros(),
+            body: &body,
+        };
+        let hash = head.follow(&link);
+        self.execute(
+            "INSERT INTO fact (seq, kind, subject, generation, actor, cause, at, body, hash) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            args![seq, &fact.kind, &fact.subject, fact.generation, &actor, fact.cause.as_deref(), at, &body, hash],
+        )
+        .await?;
+        self.execute(
+            "INSERT INTO fact_head (kind, subject, seq) VALUES ($1, $2, $3) \
+             ON CONFLICT (kind, subject) DO UPDATE SET seq = excluded.seq",
+            args![&fact.kind, &fact.subject, seq],
+        )
+        .await?;
+        self.head = Some(Head { seq, hash });
+        self.wakes.push(Wake::new(&fact.kind, &fact.subject, FactSeq(seq)));
+        Ok(FactSeq(seq))
+    }
+}
+
+fn check_sizes(fact: &NewFact, body: &str) -> Result<()> {
+    let cause = fact.cause.as_deref().unwrap_or_default();
+    for (what, length, most) in [
+        ("kind", fact.kind.len(), KIND_BYTES_MAX),
+        ("subject", fact.subject.len(), SUBJECT_BYTES_MAX),
+        ("cause", cause.len(), CAUSE_BYTES_MAX),
+        ("body", body.len(), BODY_BYTES_MAX),
+    ] {
+        if length > most {
+            let found = format!("the {what} of a fact has {length} bytes; {most} are allowed");
+            return Err(Problem::too_large("fact-too-large", found));
+        }
+    }
+    if fact.kind.is_empty() || fact.kind.contains('*') {
+        return Err(Problem::internal("bad-fact-kind", "a fact's kind is a word like `deliver.rollout`"));
+    }
+    Ok(())
+}
+
+/// The newest fact of this kind about this subject. Costs the same however long the log is.
+pub async fn fact_latest(r: &mut (impl Read + ?Sized), kind: &str, subject: &str) -> Result<Option<StoredFact>> {
+    const SQL: &str = "SELECT f.* FROM fact_head h JOIN fact f ON f.seq = h.seq WHERE h.kind = $1 AND h.subject = $2";
+    r.row(SQL, args![kind, subject]).await?.as_ref().map(stored).transpose()
+}
+
+/// The newest fact of this kind about each subject, by subject.
+pub async fn facts_latest(r: &mut (impl Read + ?Sized), kind: &str) -> Result<Vec<StoredFact>> {
+    const SQL: &str =
+        "SELECT f.* FROM fact_head h JOIN fact f ON f.seq = h.seq WHERE h.kind = $1 ORDER BY h.subject";
+    r.rows(SQL, args![kind]).await?.iter().map(stored).collect()
+}
+
+/// Facts after a place, oldest first, at most `limit`. No kinds means all kinds.
+pub async fn facts_after(
+    r: &mut (impl Read + ?Sized),
+    after: FactSeq,
+    kinds: &[&str],
+    subject_prefix: Option<&str>,
+    limit: u32,
+) -> Result<Vec<StoredFact>> {
+    let mut found = select(r, &AFTER, after, kinds, subject_prefix, limit).await?;
+    found.sort_unstable_by_key(|fact| fact.seq);
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+/// Facts before a place (from the end when `None`), newest first, at most `limit`. No kinds means all kinds.
+pub async fn facts_before(
+    r: &mut (impl Read + ?Sized),
+    before: Option<FactSeq>,
+    kinds: &[&str],
+    subject_prefix: Option<&str>,
+    limit: u32,
+) -> Result<Vec<StoredFact>> {
+    let before = before.unwrap_or(FactSeq(i64::MAX));
+    let mut found = select(r, &BEFORE, before, kinds, subject_prefix, limit).await?;
+    found.sort_unstable_by_key(|fact| std::cmp::Reverse(fact.seq));
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+/// The texts of one direction.
+struct Texts {
+    all: &'static str,
+    kind: &'static str,
+    prefix: &'static str,
+    kind_prefix: &'static str,
+}
+
+const AFTER: Texts = Texts {
+    all: "SELECT * FROM fact WHERE seq > $1 ORDER BY seq LIMIT $2",
+    kind: "SELECT * FROM fact WHERE seq > $1 AND kind = $3 ORDER BY seq LIMIT $2",
+    prefix: "SELECT * FROM fact WHERE seq > $1 AND subject >= $3 AND subject < $4 ORDER BY seq LIMIT $2",
+    kind_prefix: "SELECT * FROM fact WHERE seq > $1 AND kind = $3 AND subject >= $4 AND subject < $5 ORDER BY seq LIMIT $2",
+};
+
+const BEFORE: Texts = Texts {
+    all: "SELECT * FROM fact WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+    kind: "SELECT * FROM fact WHERE seq < $1 AND kind = $3 ORDER BY seq DESC LIMIT $2",
+    prefix: "SELECT * FROM fact WHERE seq < $1 AND subject >= $3 AND subject < $4 ORDER BY seq DESC LIMIT $2",
+    kind_prefix: "SELECT * FROM fact WHERE seq < $1 AND kind = $3 AND subject >= $4 AND subject < $5 ORDER BY seq DESC LIMIT $2",
+};
+
+/// One question per kind, each answered in order from an index; the caller merges.
+async fn select(
+    r: &mut (impl Read + ?Sized),
+    texts: &Texts,
+    place: FactSeq,
+    kinds: &[&str],
+    prefix: Option<&str>,
+    limit: u32,
+) -> Result<Vec<StoredFact>> {
+    if kinds.len() > KINDS_MAX {
+        return Err(Problem::internal("too-many-kinds", format!("at most {KINDS_MAX} kinds can be asked for at once")));
+    }
+    // Texts are compared by bytes on both databases, and no text has a character above U+10FFFF.
+    let range = prefix.filter(|p| !p.is_empty()).map(|p| (p, format!("{p}\u{10FFFF}")));
+    let mut rows = Vec::new();
+    match (&range, kinds) {
+        (None, []) => rows = r.rows(texts.all, args![place, limit]).await?,
+        (Some((from, to)), []) => rows = r.rows(texts.prefix, args![place, limit, *from, to]).await?,
+        (None, kinds) => {
+            for kind in kinds {
+                rows.extend(r.rows(texts.kind, args![place, limit, *kind]).await?);
+            }
+        }
+        (Some((from, to)), kinds) => {
+            for kind in kinds {
+                rows.extend(r.rows(texts.kind_prefix, args![place, limit, *kind, *from, to]).await?);
+            }
+        }
+    }
+    let mut facts = rows.iter().map(stored).collect::<Result<Vec<_>>>()?;
+    // A kind that was named twice was answered twice.
+    facts.sort_unstable_by_key(|fact| fact.seq);
+    facts.dedup_by_key(|fact| fact.seq);
+    Ok(facts)
+}
+
+fn stored(row: &Row) -> Result<StoredFact> {
+    Ok(StoredFact {
+        seq: FactSeq(row.int("seq")?),
+        kind: row.text("kind")?,
+        subject: row.text("subject")?,
+        generation: Generation(row.int("generation")?),
+        actor: row.parse("actor")?,
+        cause: row.opt_text("cause")?,
+        at: row.time("at")?,
+        body: row.json("body")?,
+        hash: row.text("hash")?,
+    })
+}
