@@ -116,8 +116,6 @@ fn command(root: &Path, program: &str, args: &[&str]) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     /// Runs a program and compares whether it ended well and what was heard.
@@ -143,11 +141,9 @@ mod tests {
 
     #[test]
     fn what_outlives_a_program_is_not_waited_for() {
-        let start = Instant::now();
-        let argv = ["sh", "-c", "sleep 60 & echo started"].map(str::to_owned);
+        let argv = ["sh", "-c", "(sleep 20; echo late) & echo started"].map(str::to_owned);
         let mut lines = Vec::new();
         let ended = stream(Path::new("/"), &argv, &[], |_, line| lines.push(line.to_owned()));
         assert_eq!((ended, lines), (Ok(true), vec!["started".to_owned()]));
-        assert!(start.elapsed() < Duration::from_secs(50), "the sleep was waited for");
     }
 }

@@ -10,10 +10,12 @@ use serde::Deserialize;
 pub struct Rules {
     /// Names for sets of crates; `@name` stands for the set elsewhere.
     pub groups: BTreeMap<String, Vec<String>>,
-    /// Who may use whom; a key is a crate or a group, `*` in a list is every crate.
+    /// Who may use whom; a key or an entry is a crate or a group.
     pub arrows: BTreeMap<String, Vec<String>>,
     /// As `arrows`, for what only tests use, besides what `arrows` allows.
     pub test_arrows: BTreeMap<String, Vec<String>>,
+    /// Features that exist for tests only: crate = list.
+    pub test_features: BTreeMap<String, Vec<String>>,
     /// Most lines of Rust in a crate's `src`.
     pub crate_lines: BTreeMap<String, usize>,
     /// Numbers that hold everywhere.

@@ -10,6 +10,9 @@ use crate::source::Source;
 /// Larger files are data, not text that somebody reads.
 const TEXT_BYTES_MAX: u64 = 2 << 20;
 
+/// Crates that never ship: all of them is test code.
+pub const TEST_CRATES: [&str; 2] = ["sim", "e2e"];
+
 /// Every file of the project.
 pub struct Tree {
     /// What `xtask/rules.toml` says.

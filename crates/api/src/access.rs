@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use base::{Actor, EnvironmentName, FactSeq, Generation, PersonName, ServiceName, SettingName, Span, TeamName, Time, TokenId};
+use base::{
+    Actor, EnvironmentName, FactSeq, Generation, PersonName, ServiceName, SettingName, Span, TeamName, Time, TokenId,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

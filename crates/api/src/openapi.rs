@@ -110,7 +110,8 @@ fn operation(row: &Row, about: &Describe) -> Value {
     }
     match (row.shape, &about.body) {
         (Shape::Json, Some(body)) => {
-            operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
+            operation["requestBody"] =
+                json!({ "required": true, "content": { "application/json": { "schema": body } } });
         }
         (Shape::Upload, _) => {
             operation["requestBody"] = json!({ "required": true, "content": { "application/gzip": { "schema": { "type": "string", "contentMediaType": "application/gzip" } } } });
@@ -138,8 +139,7 @@ fn header(name: &str, description: &str) -> Value {
 
 /// The properties of an object schema as parameters.
 fn parameters(schema: &Value, place: &str) -> Vec<Value> {
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
     properties
         .iter()
@@ -188,7 +188,8 @@ mod tests {
             let op = &doc["paths"][row.path][row.method.word().to_ascii_lowercase()];
             assert_eq!(op["operationId"], row.id);
             for param in row.path.split('{').skip(1).map(|p| p.split('}').next().unwrap()) {
-                let found = op["parameters"].as_array().unwrap().iter().any(|p| p["in"] == "path" && p["name"] == param);
+                let found =
+                    op["parameters"].as_array().unwrap().iter().any(|p| p["in"] == "path" && p["name"] == param);
                 assert!(found, "{}: `{param}` is not described", row.id);
             }
         }

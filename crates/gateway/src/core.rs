@@ -1,6 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -24,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) trusted: Vec<IpAddr>,
     pub(crate) connections: AtomicU64,
+    /// Set when the process is about to end: no snapshot is taken, answers close their connections.
+    pub(crate) is_ending: AtomicBool,
     /// Cancelled when no new connection is taken any more and those that are open shall end.
     pub(crate) drain: CancellationToken,
     /// Connections and tunnels that are open.
@@ -39,6 +41,7 @@ pub(crate) struct Core {
 }
 
 /// The wall clock.
+#[expect(clippy::disallowed_methods, reason = "a process of its own, without simulated time; only for records")]
 pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
@@ -54,6 +57,7 @@ impl Core {
             limits,
             trusted,
             connections: AtomicU64::new(0),
+            is_ending: AtomicBool::new(false),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             keep,
@@ -95,7 +99,7 @@ impl Core {
         let _one = self.applying.lock().await;
         validate(&snapshot)?;
         self.is_not_a_loop(&snapshot)?;
-        if self.drain.is_cancelled() {
+        if self.is_ending.load(Ordering::SeqCst) {
             return Err(Problem::unavailable("draining", "this gateway is about to end and takes no snapshot"));
         }
         let served = self.table.load_full();

@@ -176,7 +176,14 @@ mod tests {
             true,
         );
         check(|dir| both(dir, "garbage"), None, true);
-        check(|dir| ["snapshot.json", "snapshot.prev.json"].map(|n| fs::remove_file(dir.join(n)).unwrap()).into(), None, false);
+        check(
+            |dir| {
+                fs::remove_file(dir.join("snapshot.json")).unwrap();
+                fs::remove_file(dir.join("snapshot.prev.json")).unwrap();
+            },
+            None,
+            false,
+        );
     }
 
     #[test]

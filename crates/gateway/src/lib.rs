@@ -1,1 +1,25 @@
-//! gateway.
+//! The traffic data plane, a process of its own, and the driver that talks to it.
+//!
+//! [`run`] is the whole `gateway` role; [`start`] is the same without signals. [`Client`] implements
+//! [`ports::Gateway`] over the administration socket. [`validate`] says whether a snapshot would be taken.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::arithmetic_side_effects))]
+
+mod admin;
+mod chance;
+mod conn;
+mod core;
+mod gate;
+mod host;
+mod keep;
+mod log;
+mod options;
+mod proxy;
+mod run;
+mod table;
+mod worker;
+
+pub use admin::Client;
+pub use options::{Limits, LogOptions, Options};
+pub use run::{Running, run, start};
+pub use table::validate;

@@ -82,6 +82,8 @@ pub struct Limits {
     pub fields: usize,
     /// Client connections.
     pub connections: u64,
+    /// Requests under way, per worker.
+    pub requests: u64,
     /// Requests at once on one HTTP/2 connection.
     pub streams: u32,
     /// From the first to the last byte of a request head.
@@ -113,6 +115,7 @@ impl Default for Limits {
             target_bytes: 8 << 10,
             fields: 100,
             connections: 20_000,
+            requests: 20_000,
             streams: 128,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),

@@ -6,18 +6,22 @@ use base::{Problem, Result};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use ports::ByteStream;
+use tokio::time::Instant;
 
 use crate::fault::protocol;
 use crate::packet::{self, Head};
 
 /// Longest silence of a client within a request.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
+/// Longest time for a whole request.
+const REQUEST_MAX: Duration = Duration::from_secs(3600);
 /// Longest time for reading a refused body to its end.
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 
 pub(crate) struct Body {
     stream: ByteStream,
     rest: BytesMut,
+    ends: Instant,
 }
 
 /// One packet of the command section.
@@ -32,7 +36,7 @@ pub(crate) enum Packet {
 
 impl Body {
     pub(crate) fn new(stream: ByteStream) -> Self {
-        Self { stream, rest: BytesMut::new() }
+        Self { stream, rest: BytesMut::new(), ends: Instant::now() + REQUEST_MAX }
     }
 
     /// The next packet.
@@ -91,9 +95,11 @@ impl Body {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        match tokio::time::timeout(SILENCE_MAX, self.stream.next()).await {
+        let until = self.ends.min(Instant::now() + SILENCE_MAX);
+        match tokio::time::timeout_at(until, self.stream.next()).await {
             Ok(next) => next.transpose(),
-            Err(_) => Err(Problem::timeout("push-stalled", "the client sent nothing for two minutes")),
+            Err(_) => Err(Problem::timeout("push-stalled", "the client sent nothing for two minutes, or too slowly")
+                .hint("push again; `git push` sends what is missing")),
         }
     }
 }

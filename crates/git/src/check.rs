@@ -4,7 +4,7 @@
 //! everything it points to, in the pack or in the repository. So by induction every object of a
 //! repository is complete, and "it is here already" is all that has to be asked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use base::{Problem, Result};
 use gix::ObjectId;
@@ -20,6 +20,9 @@ use crate::tree;
 /// Answers of the repository that are remembered; then the memory starts anew.
 const REMEMBERED_MAX: usize = 500_000;
 
+/// Submodules that are told by name.
+const SUBMODULES_TOLD_MAX: usize = 5;
+
 pub(crate) struct Check<'s> {
     store: &'s Store,
     /// What the pack points to and the repository has not: it must be in the pack.
@@ -28,21 +31,38 @@ pub(crate) struct Check<'s> {
     needed_max: usize,
     stored: HashMap<ObjectId, Kind>,
     shallow: bool,
+    pointers: u64,
+    submodules: BTreeSet<String>,
 }
 
 impl<'s> Check<'s> {
     pub(crate) fn new(store: &'s Store, objects: usize, shallow: bool) -> Self {
-        Self { store, needed: HashMap::new(), needed_max: objects, stored: HashMap::new(), shallow }
+        Self {
+            store,
+            needed: HashMap::new(),
+            needed_max: objects,
+            stored: HashMap::new(),
+            shallow,
+            pointers: 0,
+            submodules: BTreeSet::new(),
+        }
     }
 
     /// Looks at one object of the pack.
     pub(crate) fn object(&mut self, id: &ObjectId, kind: Kind, data: &[u8]) -> Result<()> {
         match kind {
-            Kind::Blob => Ok(()),
+            Kind::Blob => {
+                self.pointers = self.pointers.saturating_add(u64::from(is_pointer(data)));
+                Ok(())
+            }
             Kind::Tree => {
                 for entry in tree::parse(data).map_err(|e| unsound(kind, id, &e))? {
-                    if let Some(kind) = entry.mode.kind() {
-                        self.need(entry.id, kind)?;
+                    match entry.mode.kind() {
+                        Some(kind) => self.need(entry.id, kind)?,
+                        None if self.submodules.len() < SUBMODULES_TOLD_MAX => {
+                            self.submodules.insert(tree::shown(entry.name));
+                        }
+                        None => {}
                     }
                 }
                 Ok(())
@@ -53,7 +73,8 @@ impl<'s> Check<'s> {
     }
 
     /// All objects were looked at: what is needed must be among them, as what it is needed.
-    pub(crate) fn finish(self, pack: &Resolved) -> Result<()> {
+    /// Returns what the person should know about an accepted push.
+    pub(crate) fn finish(self, pack: &Resolved) -> Result<Vec<String>> {
         for (id, kind) in &self.needed {
             match pack.kind(id) {
                 Some(found) if found == *kind => {}
@@ -61,7 +82,16 @@ impl<'s> Check<'s> {
                 None => return Err(missing(id, self.shallow)),
             }
         }
-        Ok(())
+        let mut notes = Vec::new();
+        if self.pointers > 0 {
+            let pointers = self.pointers;
+            notes.push(format!("{pointers} new file(s) are Git LFS pointers: their content is not here (`git lfs migrate export --include='*'` puts it into git)"));
+        }
+        for name in self.submodules {
+            notes
+                .push(format!("`{name}` is a submodule: its content is not here (`git subtree add` puts it into git)"));
+        }
+        Ok(notes)
     }
 
     fn commit(&mut self, id: &ObjectId, data: &[u8]) -> Result<()> {
@@ -105,6 +135,11 @@ impl<'s> Check<'s> {
         }
         Ok(found)
     }
+}
+
+/// The first line of a pointer that stands for a large file elsewhere (git-lfs spec.md).
+fn is_pointer(data: &[u8]) -> bool {
+    data.len() < 1024 && data.starts_with(b"version https://git-lfs.github.com/spec/")
 }
 
 /// A NUL in the head hides the rest from programs that read it as text.

@@ -198,7 +198,9 @@ mod tests {
         let command = parse(format!("{zero} {a} refs/heads/main").as_bytes()).unwrap();
         assert!(command.old.is_none() && command.new.is_some() && command.refused.is_none());
         assert!(parse(format!("{zero} {zero} refs/heads/main").as_bytes()).unwrap().refused.is_some());
-        for bad in ["", "x", &format!("{a} {a}"), &format!("{a} {a}x refs/heads/a"), &format!("{a} {a} refs/heads/\u{7}")] {
+        for bad in
+            ["", "x", &format!("{a} {a}"), &format!("{a} {a}x refs/heads/a"), &format!("{a} {a} refs/heads/\u{7}")]
+        {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -1,6 +1,7 @@
 //! The tree of a commit as a tar stream: the same bytes for the same commit, always.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use base::{Problem, Result, limits};
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use crate::tree::{self, Mode, shown};
 /// Pieces of the stream that wait for the reader, and their size in bytes.
 const QUEUE_MAX: usize = 8;
 const PIECE_BYTES: usize = 64 << 10;
+/// A reader that takes nothing for so long is taken for gone.
+const SEND_MAX: Duration = Duration::from_secs(120);
 /// Deepest directory; longest path, bytes (Linux PATH_MAX without its NUL).
 const DEPTH_MAX: usize = 128;
 const PATH_BYTES_MAX: usize = 4095;
@@ -31,11 +34,12 @@ pub(crate) async fn export(gates: &Gates, repository: Repository, id: ObjectId) 
     let (pieces, queue) = mpsc::channel(QUEUE_MAX);
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let out = Pieces { pieces: pieces.clone(), buffer: Vec::with_capacity(PIECE_BYTES) };
+        let buffer = Vec::with_capacity(PIECE_BYTES);
+        let out = Pieces { pieces: pieces.clone(), buffer, runtime: tokio::runtime::Handle::current() };
         let mut archive = Archive { out: tar::Builder::new(out), store, time, bytes: 0, files: 0 };
         let done = archive.directory(&tree, &mut Vec::new(), 0).and_then(|()| archive.finish());
         if let Err(problem) = done {
-            let _ = pieces.blocking_send(Err(problem));
+            let _ = pieces.try_send(Err(problem));
         }
     });
     Ok(Box::pin(tokio_stream::wrappers::ReceiverStream::new(queue)))
@@ -50,8 +54,7 @@ fn begin(repository: &Repository, id: ObjectId) -> Result<(Store, ObjectId, u64)
     };
     let commit = store.peel(id)?.ok_or_else(missing)?;
     let (_, data) = store.read(&commit)?.ok_or_else(missing)?;
-    let commit =
-        CommitRef::from_bytes(&data, gix::hash::Kind::Sha1).map_err(|e| internal("reading a commit", e))?;
+    let commit = CommitRef::from_bytes(&data, gix::hash::Kind::Sha1).map_err(|e| internal("reading a commit", e))?;
     let time = commit.time().map_or(0, |time| u64::try_from(time.seconds).unwrap_or(0));
     let tree = commit.tree();
     Ok((store, tree, time))
@@ -182,6 +185,7 @@ fn unread(error: io::Error) -> Problem {
 struct Pieces {
     pieces: mpsc::Sender<Result<Bytes>>,
     buffer: Vec<u8>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Write for Pieces {
@@ -199,7 +203,8 @@ impl Write for Pieces {
         if piece.is_empty() {
             return Ok(());
         }
-        self.pieces.blocking_send(Ok(piece.into())).map_err(|_| io::Error::other("nobody reads any more"))
+        let sent = self.runtime.block_on(self.pieces.send_timeout(Ok(piece.into()), SEND_MAX));
+        sent.map_err(|_| io::Error::other("nobody reads any more"))
     }
 }
 

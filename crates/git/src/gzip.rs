@@ -15,7 +15,8 @@ const STEP_BYTES: usize = 4 << 10;
 /// Decompresses a body. It ends with an error where it is not gzip, is cut short, or would become
 /// larger than `bytes_max` bytes. Memory is bounded by a few megabytes.
 pub fn gunzip(body: ByteStream, bytes_max: u64) -> ByteStream {
-    let state = State { body, pending: Bytes::new(), decoder: Some(MultiGzDecoder::new(Vec::new())), made: 0, bytes_max };
+    let state =
+        State { body, pending: Bytes::new(), decoder: Some(MultiGzDecoder::new(Vec::new())), made: 0, bytes_max };
     stream::unfold(state, |mut state| async move {
         let next = state.next().await.transpose()?;
         if next.is_err() {

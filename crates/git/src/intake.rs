@@ -60,25 +60,24 @@ pub(crate) async fn spool(
     Ok(Spooled { quarantine, file, scanned: scan.end()? })
 }
 
-/// Builds, checks and indexes the objects; `None` where the pack has none.
+/// Builds, checks and indexes the objects; returns them with notes for the person.
 pub(crate) fn build(
     repository: &Repository,
     spooled: Spooled,
     limits: &ReceiveLimits,
     shallow: bool,
-) -> Result<Quarantine> {
+) -> Result<(Quarantine, Vec<String>)> {
     let Spooled { mut quarantine, mut file, scanned } = spooled;
     if scanned.entries.is_empty() {
-        return Ok(quarantine);
+        return Ok((quarantine, Vec::new()));
     }
     let store = Store::open(repository.objects())?;
     let mut check = Check::new(&store, scanned.entries.len(), shallow);
-    let resolved = resolve::resolve(&mut file, scanned, &store, limits, &mut |id, kind, data| {
-        check.object(id, kind, data)
-    })?;
-    check.finish(&resolved)?;
+    let resolved =
+        resolve::resolve(&mut file, scanned, &store, limits, &mut |id, kind, data| check.object(id, kind, data))?;
+    let notes = check.finish(&resolved)?;
     quarantine.index(&file, &resolved)?;
-    Ok(quarantine)
+    Ok((quarantine, notes))
 }
 
 struct Sink {

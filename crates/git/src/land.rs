@@ -29,14 +29,13 @@ pub(crate) struct Push {
 }
 
 /// Carries the commands out. Refusals are noted in the commands; the updates that took effect
-/// come back. An error means that nothing has changed.
+/// come back, with notes for the person. An error means that nothing has changed.
 pub(crate) async fn land(
     push: &Push,
     request: &mut Request,
     pack: Result<Option<Spooled>>,
-) -> Result<Vec<PushUpdate>> {
-    let pack = pack?;
-    let (quarantine, mut described) = build(push, request, pack).await?;
+) -> Result<(Vec<PushUpdate>, Vec<String>)> {
+    let Built { quarantine, notes, mut described } = build(push, request, pack?).await?;
     refuse_rest_if_atomic(request);
     judge(push, request, &described).await;
     refuse_rest_if_atomic(request);
@@ -57,22 +56,25 @@ pub(crate) async fn land(
             moved.extend(update);
         }
     }
-    Ok(moved)
+    Ok((moved, notes))
+}
+
+struct Built {
+    quarantine: Option<Quarantine>,
+    notes: Vec<String>,
+    described: Vec<Option<PushUpdate>>,
 }
 
 /// Builds the objects and describes every update that is still possible.
-async fn build(
-    push: &Push,
-    request: &mut Request,
-    pack: Option<Spooled>,
-) -> Result<(Option<Quarantine>, Vec<Option<PushUpdate>>)> {
+async fn build(push: &Push, request: &mut Request, pack: Option<Spooled>) -> Result<Built> {
     let (repository, limits, shallow) = (push.repository.clone(), push.limits, request.shallow);
     let mut commands = request.commands.clone();
-    let (commands, quarantine, described) = push
+    let (commands, built) = push
         .shared
         .gates
         .blocking(move || {
-            let quarantine = pack.map(|p| intake::build(&repository, p, &limits, shallow)).transpose()?;
+            let pack = pack.map(|p| intake::build(&repository, p, &limits, shallow)).transpose()?;
+            let (quarantine, notes) = pack.map_or((None, Vec::new()), |(q, notes)| (Some(q), notes));
             let present = refs::list(&repository.open()?)?;
             refs::refuse_clashes(&mut commands);
             let store = match &quarantine {
@@ -86,11 +88,11 @@ async fn build(
                 }
                 described.push(describe(&store, command)?);
             }
-            Ok((commands, quarantine, described))
+            Ok((commands, Built { quarantine, notes, described }))
         })
         .await?;
     request.commands = commands;
-    Ok((quarantine, described))
+    Ok(built)
 }
 
 /// The update as the policy sees it: commits, not tag objects.

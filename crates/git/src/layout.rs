@@ -128,6 +128,7 @@ fn clean(repository: &Repository) -> Result<()> {
     for file in list(&repository.path)? {
         remove_lock(&file)?;
     }
+    crate::tidy::remove_merged(repository)?;
     clean_refs(&repository.path.join("refs"), 0)
 }
 

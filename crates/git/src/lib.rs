@@ -12,19 +12,20 @@ mod fault;
 mod gzip;
 mod idx;
 mod intake;
-mod layout;
 mod land;
+mod layout;
 mod pack;
 mod packet;
 mod program;
 mod quarantine;
 mod receive;
+mod refs;
 mod reply;
 mod resolve;
 mod scan;
-mod tree;
-mod refs;
 mod store;
+mod tidy;
+mod tree;
 mod upload;
 
 use std::path::PathBuf;
@@ -49,6 +50,7 @@ struct Shared {
     layout: Layout,
     locks: layout::Locks,
     gates: fault::Gates,
+    tidy: tidy::Tidy,
 }
 
 impl Repositories {
@@ -62,7 +64,12 @@ impl Repositories {
         let layout = Layout::open(dir)?;
         let program = git_program.map(Program::new).transpose()?;
         Ok(Self {
-            shared: Arc::new(Shared { layout, locks: layout::Locks::default(), gates: fault::Gates::default() }),
+            shared: Arc::new(Shared {
+                layout,
+                locks: layout::Locks::default(),
+                gates: fault::Gates::default(),
+                tidy: tidy::Tidy::default(),
+            }),
             program,
         })
     }

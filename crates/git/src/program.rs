@@ -1,6 +1,8 @@
 //! The only place that starts a program: the host's git, by its absolute path, with typed
 //! arguments, and with nothing of the environment or configuration of the host.
 
+#![expect(clippy::disallowed_methods, reason = "this module is the one of this crate that starts a program")]
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;

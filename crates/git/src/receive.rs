@@ -2,8 +2,9 @@
 //! the push out, so that it ends as it should even if the client goes away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use base::{Problem, Result, ServiceName};
+use base::{Kind, Problem, Result, ServiceName};
 use futures_util::StreamExt as _;
 use ports::{ByteStream, ReceiveLimits, ReceivePolicy};
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,7 +14,11 @@ use crate::body::Body;
 use crate::commands::{self, Request};
 use crate::intake::{self, Spooled};
 use crate::land::{self, Push};
+use crate::layout::Repository;
 use crate::reply::{Reply, Report, reply};
+
+/// Longest time a client is kept waiting for what follows a push. The work goes on after it.
+const SHOWN_MAX: Duration = Duration::from_secs(1800);
 
 pub(crate) async fn receive(
     shared: Arc<Shared>,
@@ -57,22 +62,55 @@ async fn carry_out(
     let outcome = reply.alive_while(land::land(&push, &mut request, pack)).await;
     drop(turn);
     let moved = match outcome {
-        Ok(moved) => {
+        Ok((moved, notes)) => {
+            for note in notes {
+                let _ = reply.show(&format!("note: {note}")).await;
+            }
             let _ = reply.report(&report(Ok(()), &request)).await;
             moved
         }
         Err(problem) => {
-            tracing::info!(service = %push.service, code = %problem.code, %problem, "a push is refused");
+            let problem = told(&push.service, problem);
             refuse_all(&mut request, &problem);
             let _ = show(&reply, &problem).await;
             let _ = reply.report(&report(Err(problem.message), &request)).await;
             Vec::new()
         }
     };
-    if !moved.is_empty() {
-        reply.alive_while(push.policy.landed(&moved, &reply)).await;
+    if moved.is_empty() {
+        let _ = reply.end().await;
+        return;
     }
+    tokio::spawn(tidy(Arc::clone(&push.shared), push.repository.clone()));
+    let voice = reply.voice();
+    let mut landed = push.policy.landed(&moved, &voice);
+    if tokio::time::timeout(SHOWN_MAX, reply.alive_while(&mut landed)).await.is_ok() {
+        let _ = reply.end().await;
+        return;
+    }
+    let _ = reply.show("this takes long and goes on without you; `orlop status` shows it").await;
     let _ = reply.end().await;
+    drop(reply);
+    landed.await;
+}
+
+/// Keeps the packs few; nobody waits for it.
+async fn tidy(shared: Arc<Shared>, repository: Repository) {
+    let own = Arc::clone(&shared);
+    if let Err(problem) = shared.gates.blocking(move || own.tidy.run(&repository)).await {
+        tracing::warn!(%problem, "packs could not be merged");
+    }
+}
+
+/// The problem as the person may see it: faults of the server go to its log.
+fn told(service: &ServiceName, problem: Problem) -> Problem {
+    if problem.kind != Kind::Internal {
+        tracing::info!(%service, code = %problem.code, %problem, "a push is refused");
+        return problem;
+    }
+    tracing::error!(%service, %problem, "a push failed");
+    Problem::internal("git-failed", "the server could not keep the push; nothing has changed")
+        .hint("push again; if it fails again, the server's log tells why")
 }
 
 /// The problem with its advice, for the person.

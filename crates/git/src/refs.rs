@@ -19,10 +19,9 @@ pub(crate) fn list(repository: &gix::Repository) -> Result<Vec<(String, ObjectId
     for reference in platform.all().map_err(fail)? {
         let reference = reference.map_err(|e| internal("reading refs", e))?;
         let name = reference.name().as_bstr().to_string();
-        if let Some(id) = reference.try_id() {
-            if name.starts_with("refs/heads/") || name.starts_with("refs/tags/") {
-                out.push((name, id.detach()));
-            }
+        let offered = name.starts_with("refs/heads/") || name.starts_with("refs/tags/");
+        if let Some(id) = reference.try_id().filter(|_| offered) {
+            out.push((name, id.detach()));
         }
     }
     out.sort();

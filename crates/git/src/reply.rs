@@ -21,8 +21,7 @@ pub(crate) const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// Longest line shown, characters.
 const LINE_CHARS_MAX: usize = 4_000;
 
-/// The writing end. Whoever drops the last clone ends the reply.
-#[derive(Clone)]
+/// The writing end; dropping it ends the reply.
 pub(crate) struct Reply {
     packets: mpsc::Sender<Result<Bytes>>,
     side_band: bool,
@@ -100,16 +99,29 @@ impl Reply {
         self.send(out).await
     }
 
+    /// What a policy speaks through; it does not keep the reply open.
+    pub(crate) fn voice(&self) -> Voice {
+        Voice { packets: self.packets.downgrade(), side_band: self.side_band }
+    }
+
     async fn send(&self, bytes: Vec<u8>) -> Result<()> {
         self.packets.send_timeout(Ok(bytes.into()), SEND_MAX).await.map_err(|_| gone())
     }
 }
 
+/// A way to the person for as long as the reply is open.
+pub(crate) struct Voice {
+    packets: mpsc::WeakSender<Result<Bytes>>,
+    side_band: bool,
+}
+
 #[async_trait]
-impl Progress for Reply {
+impl Progress for Voice {
     async fn say(&self, advice: Advice) -> Result<()> {
+        let packets = self.packets.upgrade().ok_or_else(gone)?;
+        let reply = Reply { packets, side_band: self.side_band, report_status: false };
         match advice {
-            Advice::Line(line) => self.show(&line).await,
+            Advice::Line(line) => reply.show(&line).await,
         }
     }
 }

@@ -117,7 +117,8 @@ impl<'f> Work<'f> {
                 continue;
             };
             let change = self.inflate(next as usize)?;
-            let data = delta::apply(&frame.data, &change).ok_or_else(|| fault::pack("a delta does not fit its base"))?;
+            let data =
+                delta::apply(&frame.data, &change).ok_or_else(|| fault::pack("a delta does not fit its base"))?;
             if frame.deltas.len() == 0 {
                 held = held.saturating_sub(frame.data.len() as u64);
                 stack.pop();
@@ -128,8 +129,11 @@ impl<'f> Work<'f> {
             }
             held = held.saturating_add(data.len() as u64);
             if held > self.bases_bytes_max {
-                return Err(Problem::too_large("push-too-large", "large objects depend on each other in chains too long")
-                    .hint("`git config pack.depth 5` and push again, or push the history in several steps"));
+                return Err(Problem::too_large(
+                    "push-too-large",
+                    "large objects depend on each other in chains too long",
+                )
+                .hint("`git config pack.depth 5` and push again, or push the history in several steps"));
             }
             stack.push(Frame { data, deltas });
         }
@@ -162,7 +166,9 @@ impl<'f> Work<'f> {
     fn complete(&mut self, store: &Store, inspect: &mut Inspect<'_>) -> Result<()> {
         let mut appended = 0u64;
         for number in 0..self.scanned.entries.len() {
-            let Some(Entry { form: Form::OnId(base), .. }) = self.scanned.entries.get(number).copied() else { continue };
+            let Some(Entry { form: Form::OnId(base), .. }) = self.scanned.entries.get(number).copied() else {
+                continue;
+            };
             if !self.on_id.contains_key(&base) {
                 continue;
             }
@@ -176,8 +182,10 @@ impl<'f> Work<'f> {
             self.tree(self.scanned.entries.len() - 1, kind, data, inspect)?;
         }
         match self.on_id.keys().min() {
-            Some(base) => Err(fault::pack(format!("the pack has deltas on object {base}, which is neither in it nor here"))
-                .hint("`git fetch`, then push again")),
+            Some(base) => {
+                Err(fault::pack(format!("the pack has deltas on object {base}, which is neither in it nor here"))
+                    .hint("`git fetch`, then push again"))
+            }
             None => Ok(()),
         }
     }
@@ -196,7 +204,6 @@ impl<'f> Work<'f> {
             head_bytes: head.len() as u8,
             form: Form::Whole(kind),
             inflated: data.len() as u64,
-            object_bytes: data.len() as u64,
             crc: crc.sum(),
         });
         self.built.push(None);

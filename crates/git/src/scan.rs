@@ -39,6 +39,7 @@ pub(crate) struct Scan {
     position: u64,
     /// Bytes all objects and deltas have when unpacked.
     unpacked: u64,
+    unpacked_free: u64,
     entry: Open,
 }
 
@@ -96,8 +97,20 @@ impl Scan {
             expected: 0,
             position: 0,
             unpacked: 0,
+            unpacked_free: UNPACKED_FREE,
             entry: Open::at(0),
         }
+    }
+
+    /// For a pack that is made of packs which were within their limits.
+    pub(crate) fn unbounded() -> Self {
+        let most = ReceiveLimits {
+            pack_bytes_max: u64::MAX,
+            objects_max: u32::MAX,
+            object_bytes_max: u64::MAX,
+            ..ReceiveLimits::default()
+        };
+        Self { unpacked_free: u64::MAX, ..Self::new(most) }
     }
 
     /// Takes the next bytes of the stream.
@@ -135,6 +148,11 @@ impl Scan {
             }),
             _ => Err(fault::pack("the pack ends too early").hint("push again; the connection may have been cut")),
         }
+    }
+
+    /// The checksum of what was taken, which is the trailer of a pack that is being written.
+    pub(crate) fn checksum(&self) -> Result<ObjectId> {
+        self.hash.clone().try_finalize().map_err(fault::pack)
     }
 
     /// Everything outside of compressed data and trailer; returns how many bytes were taken.
@@ -272,7 +290,7 @@ impl Scan {
         }
         let end = self.position.saturating_add(taken);
         self.unpacked = self.unpacked.saturating_add(object_bytes).saturating_add(entry.size);
-        if self.unpacked > UNPACKED_FREE.saturating_add(end.saturating_mul(UNPACKED_RATIO_MAX)) {
+        if self.unpacked > self.unpacked_free.saturating_add(end.saturating_mul(UNPACKED_RATIO_MAX)) {
             return Err(Problem::too_large("push-too-large", "the pack unpacks to far more than its size allows")
                 .hint("push the history in several steps"));
         }
@@ -281,7 +299,6 @@ impl Scan {
             head_bytes: entry.head_bytes,
             form: entry.form,
             inflated: entry.size,
-            object_bytes,
             crc: self.crc.sum(),
         });
         self.crc.reset();
@@ -303,7 +320,9 @@ impl Scan {
         let hash = std::mem::replace(&mut self.hash, gix::hash::hasher(gix::hash::Kind::Sha1));
         let found = hash.try_finalize().map_err(fault::pack)?;
         if found != told {
-            return Err(fault::pack("the checksum of the pack is wrong").hint("push again; bytes were changed on the way"));
+            return Err(
+                fault::pack("the checksum of the pack is wrong").hint("push again; bytes were changed on the way")
+            );
         }
         self.state = State::Done(found);
         Ok(())
@@ -324,8 +343,11 @@ fn objects(head: &[u8], objects_max: u32) -> Result<u32> {
         _ => return Err(fault::pack("this is not a pack of version 2")),
     };
     if count > objects_max {
-        return Err(Problem::too_large("push-too-large", format!("the pack has {count} objects, more than {objects_max}"))
-            .hint("push the history in several steps"));
+        return Err(Problem::too_large(
+            "push-too-large",
+            format!("the pack has {count} objects, more than {objects_max}"),
+        )
+        .hint("push the history in several steps"));
     }
     Ok(count)
 }
@@ -374,7 +396,7 @@ mod tests {
         let bytes = pack(&[b"", b"one", &big, b"two"]);
         for step in [1, 2, 7, 1000, bytes.len()] {
             let seen = check(&bytes, step, ReceiveLimits::default()).unwrap();
-            let sizes: Vec<_> = seen.entries.iter().map(|e| e.object_bytes).collect();
+            let sizes: Vec<_> = seen.entries.iter().map(|e| e.inflated).collect();
             assert_eq!(sizes, [0, 3, 300_000, 3]);
             assert_eq!(seen.bytes as usize, bytes.len() - 20);
         }

@@ -48,10 +48,8 @@ pub(crate) fn parse(mut data: &[u8]) -> Result<Vec<Entry<'_>>, String> {
     while !data.is_empty() {
         let (entry, rest) = entry(data)?;
         check_name(entry.name, entry.mode)?;
-        if let Some(previous) = entries.last() {
-            if order(previous, &entry) != Ordering::Less {
-                return Err(format!("has `{}` twice or in the wrong place", shown(entry.name)));
-            }
+        if entries.last().is_some_and(|previous| order(previous, &entry) != Ordering::Less) {
+            return Err(format!("has `{}` twice or in the wrong place", shown(entry.name)));
         }
         if entry.mode == Mode::Tree && has_file(&entries, entry.name) {
             return Err(format!("has `{}` twice", shown(entry.name)));
@@ -139,12 +137,30 @@ mod tests {
 
     #[test]
     fn names() {
-        for good in ["a", "..a", "a..", ".gitx", ".gitignore", "git", "git~2", "Ä", "a b", "con", "a\\b", "x:y", ".gitmodules"] {
+        for good in
+            ["a", "..a", "a..", ".gitx", ".gitignore", "git", "git~2", "Ä", "a b", "con", "a\\b", "x:y", ".gitmodules"]
+        {
             check(&[("100644", good)], true);
         }
         for bad in [
-            "", ".", "..", ".git", ".GIT", ".Git", "git~1", "GIT~1", ".git ", ".git.", ".git::$DATA", "../x", "a/b",
-            "/a", ".g\u{200c}it", "\u{feff}.git", "a\\..\\b", "x\\.git",
+            "",
+            ".",
+            "..",
+            ".git",
+            ".GIT",
+            ".Git",
+            "git~1",
+            "GIT~1",
+            ".git ",
+            ".git.",
+            ".git::$DATA",
+            "../x",
+            "a/b",
+            "/a",
+            ".g\u{200c}it",
+            "\u{feff}.git",
+            "a\\..\\b",
+            "x\\.git",
         ] {
             check(&[("100644", bad)], false);
             check(&[("40000", bad)], false);

@@ -8,7 +8,8 @@ use futures_util::{StreamExt as _, stream};
 use ports::ByteStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::fault::Gates;
 use crate::layout::Repository;
@@ -19,6 +20,8 @@ use crate::program::{Program, Protocol};
 const ROUND_MAX: Duration = Duration::from_secs(1800);
 /// Longest silence of git within a round.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
+/// Pieces of output that wait for the reader.
+const QUEUE_MAX: usize = 8;
 /// Largest request: wants and haves, bytes.
 const REQUEST_BYTES_MAX: u64 = 32 << 20;
 /// What is kept of git's complaints, bytes.
@@ -42,16 +45,20 @@ pub(crate) async fn serve(
         tokio::spawn(feed(body, stdin));
     }
     let round = Round { child, stdout, complaint: tokio::spawn(complaint(stderr)), ends: deadline(), _turn: turn };
+    let (pieces, queue) = mpsc::channel(QUEUE_MAX);
+    tokio::spawn(pump(round, pieces));
     let head = stream::iter((!head.is_empty()).then_some(Ok(head)));
-    let output = stream::unfold(Some(round), |round| async {
-        let mut round = round?;
-        match round.next().await {
-            Ok(Some(bytes)) => Some((Ok(bytes), Some(round))),
-            Ok(None) => None,
-            Err(problem) => Some((Err(problem), None)),
+    Ok(head.chain(ReceiverStream::new(queue)).boxed())
+}
+
+/// Hands git's output on; a reader that goes away or stands still ends git.
+async fn pump(mut round: Round, pieces: mpsc::Sender<Result<Bytes>>) {
+    while let Some(piece) = round.next().await.transpose() {
+        let failed = piece.is_err();
+        if pieces.send_timeout(piece, SILENCE_MAX).await.is_err() || failed {
+            return;
         }
-    });
-    Ok(head.chain(output).boxed())
+    }
 }
 
 /// gitprotocol-http: precedes the refs, but for version 2.

@@ -258,3 +258,23 @@ pub(crate) fn now() -> base::Time {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     base::Time::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
+
+/// The version of Landlock's interface (landlock_create_ruleset(2)); not positive where there is none.
+pub(crate) fn landlock_version() -> i64 {
+    const CREATE_RULESET_VERSION: u32 = 1;
+    // SAFETY: with this flag the call reads no memory and only returns a number.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0usize, CREATE_RULESET_VERSION) }
+}
+
+/// From here on this process sees its control groups as the roots.
+pub(crate) fn new_cgroup_namespace() -> io::Result<()> {
+    // SAFETY: CLONE_NEWCGROUP only changes how the paths of control groups are shown.
+    check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }))?;
+    Ok(())
+}
+
+/// The size of a page of memory.
+pub(crate) fn page_bytes() -> u64 {
+    // SAFETY: no memory is passed.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}

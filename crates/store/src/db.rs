@@ -1,34 +1,23 @@
 //! The two drivers behind one face: opening, beginning, running one statement.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Problem, Result};
 use futures_util::TryStreamExt;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction,
-    TypeInfo as _, ValueRef as _,
-};
+use ports::Clock;
+use sqlx::{AssertSqlSafe, Column as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 
 use crate::fault;
 use crate::read::ROWS_MAX;
-use crate::row::{Cell, Row};
+use crate::row::Row;
 use crate::value::Value;
+use crate::{postgres, sqlite};
 
 /// Longest wait for a connection, for SQLite's write lock and for PostgreSQL's locks.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
-/// Longest that PostgreSQL works on one statement.
-const STATEMENT_MAX: Duration = Duration::from_secs(60);
-/// SQLite's readers and PostgreSQL's connections: two per core of a small server, bounded.
-const READERS: u32 = 8;
-const PG_CONNECTIONS: u32 = 16;
-/// The first version without the WAL-reset bug that could corrupt a database.
-const SQLITE_MIN: (u32, u32, u32) = (3, 51, 3);
-/// Longest text or number of statements kept prepared on a connection.
-const STATEMENTS_KEPT: usize = 256;
+/// Statements kept prepared on a connection.
+pub(crate) const STATEMENTS_KEPT: usize = 256;
 
 /// The connections. All writes to SQLite go through one connection: a second writer would only
 /// meet SQLITE_BUSY, and a deferred transaction that reads and then writes fails at once.
@@ -44,10 +33,10 @@ pub(crate) enum Conn {
 }
 
 impl Db {
-    pub(crate) async fn open(url: &str) -> Result<Self> {
+    pub(crate) async fn open(url: &str, clock: &dyn Clock) -> Result<Self> {
         match url.strip_prefix("sqlite:") {
-            Some(path) => open_lite(path.strip_prefix("//").unwrap_or(path)).await,
-            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => open_pg(url).await,
+            Some(path) => sqlite::open(path.strip_prefix("//").unwrap_or(path), clock).await,
+            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => postgres::open(url).await,
             None => Err(fault::problem(sqlx::Error::Configuration("neither sqlite nor postgres".into()))),
         }
     }
@@ -133,8 +122,8 @@ impl Conn {
     pub(crate) async fn rows(&mut self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>> {
         check_args(&args)?;
         match self {
-            Self::Lite(tx) => collected!(bound!(Sqlite, sql, args).fetch(&mut **tx), lite_cells),
-            Self::Pg(tx) => collected!(bound!(Postgres, sql, args).fetch(&mut **tx), pg_cells),
+            Self::Lite(tx) => collected!(bound!(Sqlite, sql, args).fetch(&mut **tx), sqlite::cells),
+            Self::Pg(tx) => collected!(bound!(Postgres, sql, args).fetch(&mut **tx), postgres::cells),
         }
     }
 
@@ -180,102 +169,6 @@ impl Conn {
     }
 }
 
-async fn open_lite(path: &str) -> Result<Db> {
-    let path = PathBuf::from(path);
-    if !path.is_absolute() {
-        return Err(fault::problem(sqlx::Error::Configuration("not an absolute path".into())));
-    }
-    create_private(&path)?;
-    let options = SqliteConnectOptions::new()
-        .filename(&path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(WAIT_MAX)
-        .statement_cache_capacity(STATEMENTS_KEPT)
-        .pragma("trusted_schema", "OFF")
-        .pragma("journal_size_limit", "67108864")
-        .disable_statement_logging();
-    let kept = || SqlitePoolOptions::new().acquire_timeout(WAIT_MAX).idle_timeout(None).max_lifetime(None);
-    let writer = kept().max_connections(1).connect_with(options.clone()).await.map_err(fault::problem)?;
-    check_lite(&writer).await?;
-    let readers = kept()
-        .max_connections(READERS)
-        .connect_with(options.read_only(true).pragma("query_only", "ON"))
-        .await
-        .map_err(fault::problem)?;
-    Ok(Db::Lite { writer, readers })
-}
-
-/// The write-ahead log and its index take their mode from the database file.
-fn create_private(path: &std::path::Path) -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let created = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    created.map(drop).map_err(|e| {
-        Problem::unavailable("store-unreachable", format!("the database file {} cannot be opened: {e}", path.display()))
-            .hint("see that its directory exists and that the service's user may write there")
-    })
-}
-
-/// Believes no setting before it was read back.
-async fn check_lite(writer: &SqlitePool) -> Result<()> {
-    async fn one<T>(pool: &SqlitePool, sql: &'static str) -> Result<T>
-    where
-        T: for<'r> sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite> + Send + Unpin,
-    {
-        sqlx::query_scalar::<_, T>(sql).fetch_one(pool).await.map_err(fault::problem)
-    }
-    let version = one::<String>(writer, "SELECT sqlite_version()").await?;
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    let mut part = || parts.next().unwrap_or(0);
-    if (part(), part(), part()) < SQLITE_MIN {
-        return Err(Problem::internal("sqlite-too-old", format!("SQLite {version} is older than 3.51.3"))
-            .hint("build with the bundled SQLite: older ones can corrupt a database when the WAL is reset"));
-    }
-    let journal = one::<String>(writer, "PRAGMA journal_mode").await?;
-    let synchronous = one::<i64>(writer, "PRAGMA synchronous").await?;
-    let foreign_keys = one::<i64>(writer, "PRAGMA foreign_keys").await?;
-    if (journal.as_str(), synchronous, foreign_keys) != ("wal", 2, 1) {
-        return Err(Problem::internal(
-            "sqlite-settings",
-            format!("journal_mode={journal} synchronous={synchronous} foreign_keys={foreign_keys}, not wal, 2, 1"),
-        )
-        .hint("put the data directory on a local file system: the write-ahead log needs shared memory"));
-    }
-    Ok(())
-}
-
-async fn open_pg(url: &str) -> Result<Db> {
-    let options: PgConnectOptions = url.parse().map_err(fault::problem)?;
-    let options =
-        options.application_name("orlop").statement_cache_capacity(STATEMENTS_KEPT).disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(PG_CONNECTIONS)
-        .acquire_timeout(WAIT_MAX)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                let (lock, statement) = (WAIT_MAX.as_millis().to_string(), STATEMENT_MAX.as_millis().to_string());
-                // A server that answers COMMIT before its log is on disk would make us lie; a
-                // stricter setting than `on` (remote_apply) is left alone.
-                sqlx::query(
-                    "SELECT set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false), \
-                     set_config('idle_in_transaction_session_timeout', $2, false), \
-                     set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
-                     WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
-                )
-                .bind(lock)
-                .bind(statement)
-                .execute(connection)
-                .await
-                .map(drop)
-            })
-        })
-        .connect_with(options)
-        .await
-        .map_err(fault::problem)?;
-    Ok(Db::Pg(pool))
-}
-
 /// PostgreSQL cannot hold U+0000 in a text; SQLite could, so both refuse it.
 fn check_args(args: &[Value]) -> Result<()> {
     match args.iter().position(|value| matches!(value, Value::Text(text) if text.contains('\0'))) {
@@ -287,43 +180,7 @@ fn check_args(args: &[Value]) -> Result<()> {
     }
 }
 
-fn lite_cells(row: &SqliteRow) -> Result<Vec<Cell>> {
-    let cell = |index: usize| {
-        let raw = row.try_get_raw(index).map_err(fault::problem)?;
-        if raw.is_null() {
-            return Ok(Cell::Null);
-        }
-        let kind = raw.type_info().name().to_owned();
-        match kind.as_str() {
-            "TEXT" => row.try_get_unchecked(index).map(Cell::Text).map_err(fault::problem),
-            "INTEGER" | "BOOLEAN" => row.try_get_unchecked(index).map(Cell::Int).map_err(fault::problem),
-            other => Err(foreign_type(row.column(index).name(), other)),
-        }
-    };
-    (0..row.len()).map(cell).collect()
-}
-
-fn pg_cells(row: &PgRow) -> Result<Vec<Cell>> {
-    let cell = |index: usize| {
-        let raw = row.try_get_raw(index).map_err(fault::problem)?;
-        if raw.is_null() {
-            return Ok(Cell::Null);
-        }
-        let kind = raw.type_info().name().to_owned();
-        match kind.as_str() {
-            "TEXT" | "VARCHAR" | "NAME" | "CHAR" => row.try_get(index).map(Cell::Text),
-            "INT8" => row.try_get(index).map(Cell::Int),
-            "INT4" => row.try_get::<i32, _>(index).map(|n| Cell::Int(n.into())),
-            "INT2" => row.try_get::<i16, _>(index).map(|n| Cell::Int(n.into())),
-            "BOOL" => row.try_get::<bool, _>(index).map(|b| Cell::Int(b.into())),
-            other => return Err(foreign_type(row.column(index).name(), other)),
-        }
-        .map_err(fault::problem)
-    };
-    (0..row.len()).map(cell).collect()
-}
-
-fn foreign_type(column: &str, kind: &str) -> Problem {
+pub(crate) fn foreign_type(column: &str, kind: &str) -> Problem {
     Problem::internal("foreign-type", format!("the column `{column}` of an answer is of type {kind}"))
         .hint("write CAST(… AS BIGINT) or CAST(… AS TEXT): only these mean the same on both databases")
 }

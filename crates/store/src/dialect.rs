@@ -8,8 +8,28 @@ use base::{Problem, Result};
 
 /// Words of a schema that mean different things, or nothing, on one of the two.
 const FOREIGN: [&str; 22] = [
-    "AUTOINCREMENT", "BIGSERIAL", "BLOB", "BOOL", "BOOLEAN", "BYTEA", "CHAR", "DATETIME", "DOUBLE", "FLOAT", "INT",
-    "INTEGER", "JSON", "JSONB", "NUMERIC", "REAL", "ROWID", "SERIAL", "STRICT", "TIMESTAMP", "TIMESTAMPTZ", "VARCHAR",
+    "AUTOINCREMENT",
+    "BIGSERIAL",
+    "BLOB",
+    "BOOL",
+    "BOOLEAN",
+    "BYTEA",
+    "CHAR",
+    "DATETIME",
+    "DOUBLE",
+    "FLOAT",
+    "INT",
+    "INTEGER",
+    "JSON",
+    "JSONB",
+    "NUMERIC",
+    "REAL",
+    "ROWID",
+    "SERIAL",
+    "STRICT",
+    "TIMESTAMP",
+    "TIMESTAMPTZ",
+    "VARCHAR",
 ];
 
 /// The text as PostgreSQL gets it.
@@ -49,9 +69,7 @@ fn pieces(sql: &str) -> Vec<&str> {
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
         let length = match first {
-            '\'' | '"' => {
-                rest.get(1..).and_then(|r| r.find(first)).map_or(rest.len(), |end| end.saturating_add(2))
-            }
+            '\'' | '"' => rest.get(1..).and_then(|r| r.find(first)).map_or(rest.len(), |end| end.saturating_add(2)),
             '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
             c if c.is_ascii_alphanumeric() || c == '_' => {
                 rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())

@@ -113,16 +113,16 @@ fn check_sizes(fact: &NewFact, body: &str) -> Result<()> {
     Ok(())
 }
 
+const LATEST: &str = "SELECT f.* FROM fact_head h JOIN fact f ON f.seq = h.seq WHERE h.kind = $1 AND h.subject = $2";
+
 /// The newest fact of this kind about this subject. Costs the same however long the log is.
 pub async fn fact_latest(r: &mut (impl Read + ?Sized), kind: &str, subject: &str) -> Result<Option<StoredFact>> {
-    const SQL: &str = "SELECT f.* FROM fact_head h JOIN fact f ON f.seq = h.seq WHERE h.kind = $1 AND h.subject = $2";
-    r.row(SQL, args![kind, subject]).await?.as_ref().map(stored).transpose()
+    r.row(LATEST, args![kind, subject]).await?.as_ref().map(stored).transpose()
 }
 
 /// The newest fact of this kind about each subject, by subject.
 pub async fn facts_latest(r: &mut (impl Read + ?Sized), kind: &str) -> Result<Vec<StoredFact>> {
-    const SQL: &str =
-        "SELECT f.* FROM fact_head h JOIN fact f ON f.seq = h.seq WHERE h.kind = $1 ORDER BY h.subject";
+    const SQL: &str = "SELECT f.* FROM fact_head h JOIN fact f ON f.seq = h.seq WHERE h.kind = $1 ORDER BY h.subject";
     r.rows(SQL, args![kind]).await?.iter().map(stored).collect()
 }
 
@@ -225,4 +225,34 @@ fn stored(row: &Row) -> Result<StoredFact> {
         body: row.json("body")?,
         hash: row.text("hash")?,
     })
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::{TestClock, TestRandom, options};
+
+    /// Every question is answered from an index: none reads the whole log.
+    #[tokio::test]
+    async fn no_question_scans_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("plan.db").display());
+        let store = crate::Store::open(options(&url, TestClock::at(1), TestRandom::seeded(1))).await.unwrap();
+        let mut r = store.read().await.unwrap();
+        let mut texts = vec![LATEST];
+        for t in [AFTER, BEFORE] {
+            texts.extend([t.all, t.kind, t.prefix, t.kind_prefix]);
+        }
+        for sql in texts {
+            let explain: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {sql}").into_boxed_str());
+            let count = sql.matches('$').count();
+            let rows = r.rows(explain, (0..count).map(|_| crate::Value::NullText).collect()).await.unwrap();
+            let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
+            assert!(
+                plan.iter().all(|step| step.contains("USING INDEX") || step.starts_with("USE TEMP")),
+                "{sql}: {plan:?}"
+            );
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{sql}: {plan:?}");
+        }
+    }
 }

@@ -185,7 +185,10 @@ impl Store {
     pub async fn claim(&self, kinds: &[&str], worker: &str, lease: Duration) -> Result<Option<Job>> {
         let Some(first) = kinds.first() else { return Ok(None) };
         if kinds.len() > CLAIM_KINDS_MAX {
-            return Err(Problem::internal("too-many-kinds", format!("a worker asks for {CLAIM_KINDS_MAX} kinds at most")));
+            return Err(Problem::internal(
+                "too-many-kinds",
+                format!("a worker asks for {CLAIM_KINDS_MAX} kinds at most"),
+            ));
         }
         let now = self.inner.clock.now();
         let mut args = args![now, worker, now.plus(lease)];
@@ -204,8 +207,7 @@ impl Store {
 
     /// Extends the lease; says whether the job is still this worker's.
     pub async fn heartbeat(&self, id: JobId, worker: &str, lease: Duration) -> Result<bool> {
-        const SQL: &str =
-            "UPDATE job SET due_at = $3 WHERE id = $1 AND worker = $2 AND state = 'running'";
+        const SQL: &str = "UPDATE job SET due_at = $3 WHERE id = $1 AND worker = $2 AND state = 'running'";
         let until = self.inner.clock.now().plus(lease);
         Ok(self.change(SQL, args![id, worker, until]).await? == 1)
     }

@@ -5,12 +5,18 @@
 //! let store = Store::open(options).await?;
 //! let mut tx = store.begin().await?;
 //! tx.execute("INSERT INTO team (name, created) VALUES ($1, $2)", args![&name, now]).await?;
-//! tx.append(NewFact::new("access.team", &name, actor, body)).await?;
+//! tx.append(NewFact { kind, subject, generation, actor, cause, body }).await?;
 //! tx.commit().await?; // dropping it instead rolls back
 //! ```
 #![cfg_attr(
     not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
 )]
 
 mod chain;
@@ -23,8 +29,10 @@ mod jobs;
 mod jobs_view;
 mod migrate;
 mod options;
+mod postgres;
 mod read;
 mod row;
+mod sqlite;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -131,7 +131,12 @@ mod tests {
     fn row() -> Row {
         Row {
             columns: ["t", "i", "n", "j"].map(Box::from).into(),
-            cells: vec![Cell::Text("hunter2".into()), Cell::Int(7), Cell::Null, Cell::Text("{\"a\":\"hunter2\"}".into())],
+            cells: vec![
+                Cell::Text("hunter2".into()),
+                Cell::Int(7),
+                Cell::Null,
+                Cell::Text("{\"a\":\"hunter2\"}".into()),
+            ],
         }
     }
 

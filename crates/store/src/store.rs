@@ -4,6 +4,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use base::{JobId, Problem, Result};
 use ports::{Clock, Random};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
@@ -43,7 +44,7 @@ impl Store {
         if options.audit_key.expose().len() < AUDIT_KEY_BYTES_MIN {
             return Err(Problem::unprocessable("audit-key-short", "the audit key has fewer than 32 bytes"));
         }
-        let db = Db::open(&options.url).await?;
+        let db = Db::open(&options.url, &*options.clock).await?;
         let origin = ports::new_id(&*options.clock, &*options.random, JobId::new).to_string();
         let store = Self {
             inner: Arc::new(Inner {
@@ -102,7 +103,9 @@ impl Store {
     pub async fn check(&self) -> Result<String> {
         let mut reader = self.read().await?;
         let sql = match self.kind() {
-            Backend::Sqlite => "SELECT 'SQLite ' || sqlite_version() AS version, quick_check AS found FROM pragma_quick_check(1)",
+            Backend::Sqlite => {
+                "SELECT 'SQLite ' || sqlite_version() AS version, quick_check AS found FROM pragma_quick_check LIMIT 1"
+            }
             Backend::Postgres => {
                 "SELECT 'PostgreSQL ' || current_setting('server_version') AS version, \
                  CASE current_setting('fsync') WHEN 'on' THEN 'ok' ELSE 'fsync is off' END AS found"
@@ -125,7 +128,11 @@ impl Store {
                 .hint("back the server up with pg_dump or its own base backups"));
         };
         let text = path.to_str().ok_or_else(|| Problem::unprocessable("bad-path", "the path is not UTF-8"))?;
-        sqlx::query("VACUUM INTO $1").bind(text).execute(readers).await.map_err(fault::problem)?;
+        // On a connection of its own, so that nobody waits: it reads one snapshot like any reader.
+        let options = readers.connect_options().as_ref().clone().read_only(false).pragma("query_only", "OFF");
+        let mut connection = options.connect().await.map_err(fault::problem)?;
+        sqlx::query("VACUUM INTO $1").bind(text).execute(&mut connection).await.map_err(fault::problem)?;
+        connection.close().await.map_err(fault::problem)?;
         let path = path.to_owned();
         // VACUUM INTO leaves the new file to the operating system's cache.
         let synced = tokio::task::spawn_blocking(move || {

@@ -95,6 +95,12 @@ impl From<&str> for Value {
     }
 }
 
+impl From<&&str> for Value {
+    fn from(value: &&str) -> Self {
+        Self::Text((*value).to_owned())
+    }
+}
+
 impl fmt::Debug for Value {
     /// Shows the type alone: parameters must not reach a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,7 +122,8 @@ mod tests {
         let team: TeamName = "payments".parse().unwrap();
         let none: Option<Time> = None;
         let nothing: Option<&TeamName> = None;
-        let got = args!["a", String::from("b"), 7i64, 7u32, true, Time::from_micros(5), &team, Some(&team), none, nothing];
+        let got =
+            args!["a", String::from("b"), 7i64, 7u32, true, Time::from_micros(5), &team, Some(&team), none, nothing];
         let want = [
             Value::Text("a".into()),
             Value::Text("b".into()),

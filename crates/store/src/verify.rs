@@ -53,9 +53,8 @@ impl Store {
         let mut reader = self.read().await?;
         let (mut at, mut facts) = (start, 0u64);
         loop {
-            let rows = reader
-                .rows("SELECT * FROM fact WHERE seq > $1 ORDER BY seq LIMIT $2", args![at.seq, PAGE])
-                .await?;
+            let rows =
+                reader.rows("SELECT * FROM fact WHERE seq > $1 ORDER BY seq LIMIT $2", args![at.seq, PAGE]).await?;
             if rows.is_empty() {
                 break;
             }

@@ -13,6 +13,15 @@ pub struct Count {
     pub stages_with_failures: u64,
 }
 
+/// Whose lines are read. Each shows the other's lines when it shows what a failed test printed.
+#[derive(Clone, Copy)]
+pub enum Runner {
+    /// `cargo test`.
+    Libtest,
+    /// `cargo nextest run`.
+    Nextest,
+}
+
 impl Count {
     /// Adds what one stage counted.
     pub fn add(&mut self, other: Self) {
@@ -22,14 +31,27 @@ impl Count {
         self.stages_with_failures += u64::from(other.failed > 0);
     }
 
-    /// Adds what a line of a runner says, if it is a closing line.
-    pub fn read(&mut self, line: &str) {
+    /// Adds what a line of the runner says, if it is a closing line of it.
+    pub fn read(&mut self, runner: Runner, line: &str) {
         let plain = without_colours(line);
-        let line = plain.trim();
+        match runner {
+            Runner::Libtest => self.read_libtest(plain.trim()),
+            Runner::Nextest => self.read_nextest(plain.trim()),
+        }
+    }
+
+    /// One line per test program: they add up.
+    fn read_libtest(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("test result: ") {
             let counts = rest.split_once(". ").map_or(rest, |(_, counts)| counts);
             self.pairs(counts.split(';'));
-        } else if let Some((_, counts)) = line.strip_prefix("Summary [").and_then(|rest| rest.split_once(" run: ")) {
+        }
+    }
+
+    /// One line for all: the last one counts.
+    fn read_nextest(&mut self, line: &str) {
+        if let Some((_, counts)) = line.strip_prefix("Summary [").and_then(|rest| rest.split_once(" run: ")) {
+            *self = Self::default();
             // `(2 slow, 1 flaky)` tells of tests that are already counted.
             let mut outside = String::new();
             let mut depth = 0;
@@ -81,26 +103,37 @@ fn without_colours(line: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(line: &str, passed: u64, failed: u64, skipped: u64) {
+    fn check(runner: Runner, lines: &str, passed: u64, failed: u64, skipped: u64) {
         let mut count = Count::default();
-        count.read(line);
-        assert_eq!((count.passed, count.failed, count.skipped), (passed, failed, skipped), "{line}");
+        lines.lines().for_each(|line| count.read(runner, line));
+        assert_eq!((count.passed, count.failed, count.skipped), (passed, failed, skipped), "{lines}");
     }
 
     #[test]
-    fn closing_lines_are_read() {
+    fn lines_of_cargo_test_add_up() {
+        let check = |lines, passed, failed, skipped| check(Runner::Libtest, lines, passed, failed, skipped);
         check("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.1s", 3, 0, 1);
         check("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out", 3, 2, 0);
-        check("     Summary [   0.005s] 1 test run: 1 passed, 0 skipped", 1, 0, 0);
-        check("Summary [  9.1s] 12 tests run: 10 passed (2 slow, 1 flaky), 1 failed, 1 timed out, 3 skipped", 10, 2, 3);
-        check("Summary [  9.1s] 4/12 tests run: 1 passed, 2 failed, 1 exec failed, 0 skipped", 1, 3, 0);
         check(
-            "\u{1b}[32;1m     Summary\u{1b}[0m [   1.0s] \u{1b}[1m7\u{1b}[0m tests run: \u{1b}[1m7\u{1b}[0m passed, 0 skipped",
+            "test result: ok. 3 passed; 0 failed; 0 ignored\ntest result: ok. 4 passed; 0 failed; 0 ignored",
             7,
             0,
             0,
         );
         check("test a ... ok", 0, 0, 0);
-        check("the summary: 9 passed", 0, 0, 0);
+        check("the test result: ok. 9 passed", 0, 0, 0);
+    }
+
+    #[test]
+    fn the_last_summary_of_nextest_counts() {
+        let check = |lines, passed, failed, skipped| check(Runner::Nextest, lines, passed, failed, skipped);
+        check("     Summary [   0.005s] 1 test run: 1 passed, 0 skipped", 1, 0, 0);
+        check("Summary [  9.1s] 12 tests run: 10 passed (2 slow, 1 flaky), 1 failed, 1 timed out, 3 skipped", 10, 2, 3);
+        check("Summary [  9.1s] 4/12 tests run: 1 passed, 2 failed, 1 exec failed, 0 skipped", 1, 3, 0);
+        let coloured = "\u{1b}[32;1m     Summary\u{1b}[0m [   1.0s] \u{1b}[1m7\u{1b}[0m tests run: \u{1b}[1m7\u{1b}[0m passed, 0 skipped";
+        check(coloured, 7, 0, 0);
+        let shown = "test result: FAILED. 0 passed; 1 failed; 0 ignored\nSummary [ 1s] 2 tests run: 1 passed, 1 failed, 0 skipped";
+        check(shown, 1, 1, 0);
+        check("Summary [ 1s] 9 tests run: 9 passed\nSummary [ 1s] 2 tests run: 2 passed, 0 skipped", 2, 0, 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use super::count::Count;
+use super::count::{Count, Runner};
 use super::{Outcome, Run, postgres};
 use crate::command::{self, Stream};
 
@@ -119,15 +119,15 @@ fn tests(run: &mut Run) -> Result<Outcome, String> {
         // The examples of the documentation have a stage of their own.
         (false, false) => args.push("--all-targets"),
     }
-    counted(run, &args)
+    counted(run, if nextest { Runner::Nextest } else { Runner::Libtest }, &args)
 }
 
 fn doc(run: &mut Run) -> Result<Outcome, String> {
-    counted(run, &["test", "--doc", "--workspace", "--locked", "--no-fail-fast"])
+    counted(run, Runner::Libtest, &["test", "--doc", "--workspace", "--locked", "--no-fail-fast"])
 }
 
 /// Runs cargo and counts the tests it tells of.
-fn counted(run: &mut Run, args: &[&str]) -> Result<Outcome, String> {
+fn counted(run: &mut Run, runner: Runner, args: &[&str]) -> Result<Outcome, String> {
     if run.broken {
         return Ok(Outcome::Skipped("the code does not compile".to_owned()));
     }
@@ -135,7 +135,7 @@ fn counted(run: &mut Run, args: &[&str]) -> Result<Outcome, String> {
     let json = run.json;
     let env = [colours(), run.env.clone()].concat();
     let ok = command::stream(&run.root, &words(args), &env, |_, line| {
-        count.read(line);
+        count.read(runner, line);
         command::say(json, line);
     })?;
     run.count.add(count);

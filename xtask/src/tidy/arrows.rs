@@ -3,7 +3,7 @@
 use toml::Value;
 
 use super::Finding;
-use crate::tree::{Crate, Tree};
+use crate::tree::{Crate, TEST_CRATES, Tree};
 
 /// Refuses every use between crates that the table does not allow.
 pub fn arrows(tree: &Tree) -> Vec<Finding> {
@@ -23,7 +23,7 @@ pub fn arrows(tree: &Tree) -> Vec<Finding> {
         for (table, tests) in [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)] {
             for (used, _) in member.dependencies(table) {
                 let internal = *used != member.name && tree.crates.iter().any(|other| other.name == **used);
-                let fine = allowed.contains("*") || allowed.contains(used) || tests && for_tests.contains(used);
+                let fine = allowed.contains(used) || tests && for_tests.contains(used);
                 if internal && !fine {
                     found.push(arrow(member, used, table, &manifest));
                 }
@@ -80,34 +80,42 @@ fn inherits(value: &Value) -> bool {
     value.get("workspace").and_then(Value::as_bool) == Some(true)
 }
 
-/// The conformance suites of `ports` are behind a feature that only tests and `sim` may turn on.
-pub fn conformance(tree: &Tree) -> Vec<Finding> {
-    const FIX: &str = "turn the feature on in [dev-dependencies], next to the test that runs the suite";
+/// Features that exist for tests are turned on in dev-dependencies only: nothing of them ships.
+pub fn test_features(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
-    for member in tree.crates.iter().filter(|member| member.name != "sim") {
+    let root = tree.texts.get("Cargo.toml").and_then(|text| toml::from_str::<toml::Table>(text).ok());
+    let shared = root.as_ref().and_then(|root| root.get("workspace")?.get("dependencies")?.as_table());
+    for (name, value) in shared.into_iter().flatten() {
+        found.extend(on(tree, "Cargo.toml", name, value));
+    }
+    for member in tree.crates.iter().filter(|member| !TEST_CRATES.contains(&member.name.as_str())) {
+        let path = format!("{}/Cargo.toml", member.dir);
         for table in ["dependencies", "build-dependencies"] {
-            for (name, value) in member.dependencies(table) {
-                if name == "ports" && has_feature(value, "conformance") {
-                    let path = format!("{}/Cargo.toml", member.dir);
-                    found.push(Finding::new(path, None, "the conformance suites of `ports` would be shipped", FIX));
-                }
-            }
+            let uses = member.dependencies(table).into_iter();
+            found.extend(uses.flat_map(|(name, value)| on(tree, &path, name, value)));
         }
         let default = member.manifest.get("features").and_then(|features| features.get("default"));
-        if member.name == "ports" && default.is_some_and(|list| list.to_string().contains("conformance")) {
-            let path = format!("{}/Cargo.toml", member.dir);
-            found.push(Finding::new(path, None, "the conformance suites are a default feature", FIX));
-        }
-    }
-    let root = tree.texts.get("Cargo.toml").and_then(|text| toml::from_str::<toml::Table>(text).ok());
-    let shared = root.as_ref().and_then(|root| root.get("workspace")?.get("dependencies")?.get("ports"));
-    if shared.is_some_and(|value| has_feature(value, "conformance")) {
-        found.push(Finding::new("Cargo.toml", None, "the conformance suites of `ports` are on for every crate", FIX));
+        let default = toml::Table::from_iter(default.map(|list| ("features".to_owned(), list.clone()))).into();
+        found.extend(on(tree, &path, &member.name, &default));
     }
     found
 }
 
-fn has_feature(value: &Value, feature: &str) -> bool {
-    let features = value.get("features").and_then(Value::as_array);
-    features.is_some_and(|list| list.iter().any(|entry| entry.as_str() == Some(feature)))
+/// What a dependency turns on that is for tests.
+fn on(tree: &Tree, path: &str, name: &str, value: &Value) -> Vec<Finding> {
+    let for_tests = tree.rules.test_features.get(name).map_or(&[][..], Vec::as_slice);
+    let features = value.get("features").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let wrong =
+        features.iter().filter_map(Value::as_str).filter(|feature| for_tests.iter().any(|other| other == feature));
+    wrong
+        .map(|feature| {
+            let fix = "turn the feature on in [dev-dependencies] of the crate whose tests use it";
+            Finding::new(
+                path,
+                None,
+                format!("the feature `{feature}` of `{name}` is for tests and would be shipped"),
+                fix,
+            )
+        })
+        .collect()
 }

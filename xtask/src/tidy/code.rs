@@ -90,6 +90,21 @@ pub fn commands(tree: &Tree) -> Vec<Finding> {
     found
 }
 
+/// An exception for something that is gone is one for whatever comes there next.
+pub fn exceptions(tree: &Tree) -> Vec<Finding> {
+    let rules = &tree.rules;
+    let lists = [&rules.commands, &rules.unsafe_code, &rules.sql, &rules.rooms.exceptions];
+    let alone = rules.left_alone.values().flatten();
+    let mut found = Vec::new();
+    for path in lists.into_iter().flat_map(BTreeMap::keys).chain(alone) {
+        if !tree.paths.iter().any(|there| covers([path], there)) {
+            let what = format!("`{path}` is excepted from a rule and is not there");
+            found.push(Finding::new("xtask/rules.toml", None, what, "remove the line"));
+        }
+    }
+    found
+}
+
 fn uses_clap_command(source: &Source) -> bool {
     source.code.lines().any(|line| line.contains("use clap::") && has_word(line, "Command"))
 }

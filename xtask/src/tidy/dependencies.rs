@@ -5,33 +5,42 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Finding;
-use crate::source::has_word;
-use crate::tree::{Crate, Tree};
+use crate::tree::{Crate, TEST_CRATES, Tree, is_test_path};
 
-/// Finds dependencies that no source of the crate names.
+/// Finds dependencies that no source of the crate names. What only tests name belongs to
+/// dev-dependencies.
 pub fn unused(tree: &Tree) -> Vec<Finding> {
     let mut found = Vec::new();
     for member in &tree.crates {
         for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let ships = table == "dependencies" && !TEST_CRATES.contains(&member.name.as_str());
             for (name, _) in member.dependencies(table) {
                 let key = format!("{}/{name}", member.name);
-                if !tree.rules.unnamed_dependencies.contains_key(&key) && !is_named(tree, member, name) {
-                    found.push(Finding::new(
-                        format!("{}/Cargo.toml", member.dir),
-                        None,
-                        format!("`{name}` ({table}) is named nowhere in {}", member.dir),
-                        format!("remove the line, or add \"{key}\" with its reason to [unnamed-dependencies] in xtask/rules.toml"),
-                    ));
+                let itself = *name == member.name;
+                if itself || tree.rules.unnamed_dependencies.contains_key(&key) || is_named(tree, member, name, ships) {
+                    continue;
                 }
+                let (what, fix) = if ships && is_named(tree, member, name, false) {
+                    (format!("`{name}` is named by tests only"), "move the line to [dev-dependencies]")
+                } else {
+                    let what = format!("`{name}` ({table}) is named nowhere in {}", member.dir);
+                    let fix =
+                        "remove the line, or add it with its reason to [unnamed-dependencies] in xtask/rules.toml";
+                    (what, fix)
+                };
+                found.push(Finding::new(format!("{}/Cargo.toml", member.dir), None, what, fix));
             }
         }
     }
     found
 }
 
-fn is_named(tree: &Tree, member: &Crate, dependency: &str) -> bool {
+/// Whether a source of the crate names the dependency; when it `ships`, one that is no test.
+fn is_named(tree: &Tree, member: &Crate, dependency: &str, ships: bool) -> bool {
     let ident = dependency.replace('-', "_");
-    tree.sources_in(&member.dir).any(|(_, source)| source.code.lines().any(|line| has_word(line, &ident)))
+    tree.sources_in(&member.dir)
+        .filter(|(path, _)| !(ships && is_test_path(path)))
+        .any(|(_, source)| source.lines_with(&ident).into_iter().any(|line| !(ships && source.is_test_line(line))))
 }
 
 #[derive(Deserialize)]

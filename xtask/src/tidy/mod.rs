@@ -52,7 +52,7 @@ const RULES: &[Rule] = &[
         why: "all crates share version, edition, lints and dependencies",
         check: arrows::manifests,
     },
-    Rule { name: "conformance", why: "the suites of `ports` are for tests, never shipped", check: arrows::conformance },
+    Rule { name: "test-features", why: "features that exist for tests never ship", check: arrows::test_features },
     Rule { name: "unused-dependencies", why: "every dependency earns its place", check: dependencies::unused },
     Rule {
         name: "locked",
@@ -74,6 +74,7 @@ const RULES: &[Rule] = &[
         why: "child processes are typed argument lists built in few modules",
         check: code::commands,
     },
+    Rule { name: "exceptions", why: "an exception ends with what it was made for", check: code::exceptions },
     Rule { name: "strict-lints", why: "what serves users cannot panic", check: code::strict_lints },
     Rule { name: "unfinished", why: "a change is finished when it lands", check: code::unfinished },
     Rule { name: "crate-papers", why: "each crate says in a page what it is for", check: papers::crates },
@@ -135,7 +136,8 @@ pub fn main(args: &[String]) -> Result<bool, String> {
     if wanted(supply::NAME) {
         found.extend(supply::supply(&root, &tree)?.into_iter().map(|finding| (supply::NAME, finding)));
     }
-    report(&found, json, tree.paths.len());
+    let rules = RULES.iter().map(|rule| rule.name).chain([supply::NAME]).filter(|name| wanted(name)).count();
+    report(&found, json, rules, tree.paths.len());
     Ok(found.is_empty())
 }
 
@@ -144,7 +146,7 @@ fn check(tree: &Tree, wanted: impl Fn(&str) -> bool) -> Vec<(&'static str, Findi
     rules.flat_map(|rule| (rule.check)(tree).into_iter().map(|finding| (rule.name, finding))).collect()
 }
 
-fn report(found: &[(&str, Finding)], json: bool, files: usize) {
+fn report(found: &[(&str, Finding)], json: bool, rules: usize, files: usize) {
     if json {
         let list: Vec<_> = found
             .iter()
@@ -158,7 +160,8 @@ fn report(found: &[(&str, Finding)], json: bool, files: usize) {
         println!("{place}: {} [{rule}]\n    {}", finding.what, finding.fix);
     }
     match found.len() {
-        0 => println!("tidy: {} rules hold in {files} files", RULES.len() + 1),
+        0 => println!("tidy: no findings (rules: {rules}, files: {files})"),
+        1 => println!("tidy: 1 finding in {files} files"),
         count => println!("tidy: {count} findings in {files} files"),
     }
 }

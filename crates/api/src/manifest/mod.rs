@@ -54,12 +54,7 @@ pub const FILE: &str = "orlop.yaml";
 pub fn parse(text: &str, file_name: &str) -> Result<Manifest> {
     let name = suggest::shown(file_name);
     if text.len() > MANIFEST_BYTES_MAX {
-        return Err(Problem::too_large(
-            "manifest-too-large",
-            format!("the file has {} bytes and may have {MANIFEST_BYTES_MAX}", text.len()),
-        )
-        .hint("keep long values as settings of the platform: `orlop setting set NAME=VALUE`")
-        .at(name));
+        return Err(too_large(text.len()).at(name));
     }
     manifest(text).map_err(|fault| fault.in_file(&name))
 }
@@ -69,18 +64,24 @@ pub fn parse(text: &str, file_name: &str) -> Result<Manifest> {
 /// # Errors
 /// As [`parse`], and `bad-yaml` with the place where the bytes are not UTF-8.
 pub fn parse_bytes(bytes: &[u8], file_name: &str) -> Result<Manifest> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => parse(text, file_name),
-        // Too large is the more useful answer where both are so.
-        Err(_) if bytes.len() > MANIFEST_BYTES_MAX => parse(&"#".repeat(bytes.len().min(MANIFEST_BYTES_MAX + 1)), file_name),
-        Err(fault) => {
-            let before = bytes.get(..fault.valid_up_to()).unwrap_or_default();
-            let at = node::At::after(&String::from_utf8_lossy(before));
-            Err(node::Fault::new(at, Problem::unprocessable("bad-yaml", "the file is not UTF-8 text"))
-                .hint("save it in the encoding UTF-8, without special characters from other encodings")
-                .in_file(&suggest::shown(file_name)))
-        }
+    let name = suggest::shown(file_name);
+    if bytes.len() > MANIFEST_BYTES_MAX {
+        return Err(too_large(bytes.len()).at(name));
     }
+    let text = std::str::from_utf8(bytes).map_err(|fault| {
+        let before = bytes.get(..fault.valid_up_to()).unwrap_or_default();
+        let at = node::At::after(&String::from_utf8_lossy(before));
+        node::Fault::new(at, Problem::unprocessable("bad-yaml", "the file is not UTF-8 text from here on"))
+            .hint("save the file in the encoding UTF-8")
+            .in_file(&name)
+    })?;
+    parse(text, file_name)
+}
+
+fn too_large(bytes: usize) -> Problem {
+    let what = format!("the file has {bytes} bytes, and {MANIFEST_BYTES_MAX} are allowed");
+    Problem::too_large("manifest-too-large", what)
+        .hint("keep long values as settings of the platform: `orlop setting set NAME=VALUE`")
 }
 
 fn manifest(text: &str) -> Result<Manifest, node::Fault> {

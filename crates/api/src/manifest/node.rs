@@ -28,7 +28,7 @@ pub(super) struct At {
 #[derive(Debug)]
 pub(super) struct Fault {
     at: At,
-    problem: Problem,
+    problem: Box<Problem>,
 }
 
 /// One value of the file.
@@ -73,11 +73,11 @@ impl At {
 
 impl Fault {
     pub(super) fn new(at: At, problem: Problem) -> Self {
-        Self { at, problem }
+        Self { at, problem: Box::new(problem) }
     }
 
     pub(super) fn hint(self, hint: impl fmt::Display) -> Self {
-        Self { problem: self.problem.hint(hint), ..self }
+        Self { problem: Box::new(self.problem.hint(hint)), ..self }
     }
 
     pub(super) fn in_file(self, name: &str) -> Problem {
@@ -91,9 +91,7 @@ impl Node {
             Value::Empty => (0, 0),
             Value::Scalar(text) => (0, text.len()),
             Value::List(items) => total(items.iter(), 0),
-            Value::Map(entries) => {
-                total(entries.iter().map(|e| &e.value), entries.iter().map(|e| e.key.len()).sum())
-            }
+            Value::Map(entries) => total(entries.iter().map(|e| &e.value), entries.iter().map(|e| e.key.len()).sum()),
         };
         Self { at, value, count: count.saturating_add(1), bytes }
     }
@@ -137,8 +135,11 @@ pub(super) fn compose(text: &str) -> Result<Option<Node>, Fault> {
     loop {
         match composer.next()? {
             (Event::DocumentStart(..), span) if root.is_some() => {
-                return Err(bad(At::of(&span.start), "a second document begins here, and a service file is one document")
-                    .hint("remove the line `---`, or keep each service in a folder with its own file"));
+                return Err(bad(
+                    At::of(&span.start),
+                    "a second document begins here, and a service file is one document",
+                )
+                .hint("remove the line `---`, or keep each service in a folder with its own file"));
             }
             (Event::DocumentStart(..), _) => {
                 let first = composer.next()?;
@@ -177,18 +178,19 @@ impl<'t> Composer<'t> {
         if depth > DEPTH_MAX {
             return Err(too_deep(at));
         }
+        let tag_at = span.tag_start().map_or(at, |start| At::of(&start));
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self::tag(at, tag.as_deref())?;
+                self::tag(tag_at, tag.as_deref())?;
                 let empty = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 (if empty { Value::Empty } else { Value::Scalar(text.into_owned()) }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self::tag(at, tag.as_deref())?;
+                self::tag(tag_at, tag.as_deref())?;
                 (Value::List(self.list(depth)?), anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
-                self::tag(at, tag.as_deref())?;
+                self::tag(tag_at, tag.as_deref())?;
                 (Value::Map(self.map(depth)?), anchor)
             }
             Event::Alias(id) => return self.alias(at, id),
@@ -269,7 +271,8 @@ fn check_bounds(at: At, nodes: usize, bytes: usize) -> Result<(), Fault> {
     } else {
         return Ok(());
     };
-    Err(Fault::new(at, Problem::too_large("manifest-too-large", over)).hint("write values out instead of using aliases"))
+    Err(Fault::new(at, Problem::too_large("manifest-too-large", over))
+        .hint("write values out instead of using aliases"))
 }
 
 /// Tags of the core schema say what is plain to see; others ask for what a service file has not.
@@ -284,7 +287,8 @@ fn tag(at: At, tag: Option<&Tag>) -> Result<(), Fault> {
 }
 
 fn too_deep(at: At) -> Fault {
-    bad(at, format!("the file nests deeper than {DEPTH_MAX} levels")).hint("no key of a service file needs more than five")
+    bad(at, format!("the file nests deeper than {DEPTH_MAX} levels"))
+        .hint("no key of a service file needs more than five")
 }
 
 fn bad(at: At, what: impl fmt::Display) -> Fault {
@@ -304,7 +308,9 @@ fn syntax(error: &ScanError) -> Fault {
         E::InvalidIndentation | E::InvalidSimpleKey | E::SimpleKeyExpected => {
             "keys of one block begin in the same column, each followed by a colon and a space"
         }
-        E::MappingValueNotAllowed | E::InvalidColonPlacement => "put quotes around text with `: ` in it",
+        E::MappingValueNotAllowed | E::InvalidColonPlacement => {
+            "keys of one block begin in the same column; text with `: ` in it needs quotes"
+        }
         E::UnclosedFlowCollection { .. } | E::UnexpectedEofFlowSequence | E::UnexpectedEofFlowMapping => {
             "close the bracket that was opened"
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use base::{ProcessName, Result};
 
 use super::plan::{Plan, ProcessKind, Runs};
-use super::procfile::{Command, Procfile, kind_of};
-use super::{Language, RecipeName, Start, Told, Tree, Wish, command, go, node, problem, python, rust, site};
+use super::procfile::{Procfile, kind_of};
+use super::{APP, Language, RecipeName, Start, Told, Tree, Wish, command, go, node, problem, python, rust, site};
 
 /// A recipe that builds: its name, what it looks for, whether it fits, what it makes of it.
 struct Row {
@@ -42,7 +42,7 @@ pub(super) fn plan(tree: &Tree, wish: &Wish) -> Result<Plan> {
     let told = Told { procfile: procfile.as_ref(), command: wish.command.as_deref() };
     let plan = match wish.recipe {
         None => detected(tree, &told)?,
-        Some(RecipeName::Site) => wanted_site(tree, &told)?,
+        Some(RecipeName::Site) => wanted_site(tree)?,
         Some(RecipeName::Procfile) if told.procfile.is_none() => return Err(does_not_fit(tree, RecipeName::Procfile)),
         Some(RecipeName::Procfile) => command::bare(RecipeName::Procfile),
         Some(name) => match LANGUAGES.iter().find(|row| row.name == name && (row.fits)(tree)) {
@@ -110,55 +110,41 @@ fn of_language(language: Language, told: &Told) -> Result<Plan> {
     };
     if told.procfile.is_some() {
         plan.evidence.push("found Procfile: it says what runs".to_owned());
-        plan.env.extend(language.programs.first().map(|_| in_app_first(&plan.env)));
+    }
+    if told.anything() && !language.programs.is_empty() {
+        // Programs that the build makes can be named without `./`.
+        plan.env.insert("PATH".to_owned(), format!("{APP}:${{PATH}}"));
     }
     Ok(plan)
 }
 
-/// Programs that the build makes can be named without `./`.
-fn in_app_first(env: &BTreeMap<String, String>) -> (String, String) {
-    let path = env.get("PATH").map_or("${PATH}", String::as_str);
-    ("PATH".to_owned(), format!("{}:{path}", super::APP))
-}
-
-fn wanted_site(tree: &Tree, told: &Told) -> Result<Plan> {
-    if let Some(plan) = node::site(tree)? {
-        return of_language(plan, &Told { procfile: None, command: None, ..*told });
+fn wanted_site(tree: &Tree) -> Result<Plan> {
+    if let Some(language) = node::site(tree)? {
+        return of_language(language, &Told { procfile: None, command: None });
     }
     site::plan(tree).ok_or_else(|| does_not_fit(tree, RecipeName::Site))
 }
 
 /// Lets a Procfile say what runs.
 fn with_procfile(mut plan: Plan, file: Procfile) -> Plan {
-    let bare = plan.recipe == RecipeName::Procfile;
     for (process, command) in file.processes {
         plan.evidence.push(format!("Procfile: `{process}` runs `{}`", super::shown(&command.line)));
-        plan.runtime_tools.extend(host_tool(&command, bare));
+        plan.needs_program_of(&command.argv);
         let env = laid_over(&plan.env, command.env);
         let kind = kind_of(&process);
         plan.processes.insert(process, Runs { command: command.argv, env, kind });
     }
     if let Some(command) = file.release {
         plan.evidence.push(format!("Procfile: `{}` runs before each release", super::shown(&command.line)));
-        plan.runtime_tools.extend(host_tool(&command, bare));
+        plan.needs_program_of(&command.argv);
         let own = command.env.iter().map(|(name, value)| format!("{name}={value}"));
         let wrapped = (!command.env.is_empty()).then(|| "env".to_owned());
-        plan.release = Some(wrapped.into_iter().chain(own).chain(command.argv).collect());
+        let release: Vec<String> = wrapped.into_iter().chain(own).chain(command.argv).collect();
+        plan.needs_program_of(&release);
+        plan.release = Some(release);
     }
     plan.evidence.extend(file.notes);
     plan
-}
-
-/// Interpreters that come from the host whatever was built.
-const INTERPRETERS: &[&str] =
-    &["bash", "bun", "deno", "env", "go", "java", "node", "npm", "npx", "perl", "php", "pnpm", "python3", "ruby", "sh", "yarn"];
-
-/// The program of the host that a line needs; of an unknown one only where nothing was built that
-/// could have brought it.
-fn host_tool(command: &Command, bare: bool) -> Option<String> {
-    let program = command.argv.first()?;
-    let known = INTERPRETERS.contains(&program.as_str());
-    (known || bare && !program.contains(['/', '$'])).then(|| program.clone())
 }
 
 /// What a process asks for over what the recipe gives. Where the recipe's value makes room for

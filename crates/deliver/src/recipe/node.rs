@@ -25,9 +25,9 @@ pub(super) fn language(tree: &Tree, told: &Told) -> Result<Language> {
     let mut language = base(tree, &package);
     match started {
         Ok(started) => {
-            language.evidence.push(started.evidence);
-            if started.by_manager {
-                language.runtime_tools.push(package.manager.program());
+            if !told.anything() {
+                language.evidence.push(started.evidence);
+                language.runtime_tools.extend(started.by_manager.then(|| package.manager.program()));
             }
             language.start = Ok(started.start);
         }

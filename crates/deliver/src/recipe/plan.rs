@@ -96,7 +96,7 @@ impl Plan {
     #[must_use]
     pub fn with_command(mut self, command: Vec<String>) -> Self {
         self.evidence.push(format!("orlop.yaml gives the command `{}`", super::shown(&command.join(" "))));
-        self.runtime_tools.extend(host_program(&command));
+        self.needs_program_of(&command);
         let main = match self.processes.len() {
             1 => self.processes.keys().next().cloned(),
             _ => None,
@@ -116,7 +116,7 @@ impl Plan {
     /// Replaces the release command.
     #[must_use]
     pub fn with_release(mut self, command: Vec<String>) -> Self {
-        self.runtime_tools.extend(host_program(&command));
+        self.needs_program_of(&command);
         self.release = Some(command);
         self.tidy()
     }
@@ -146,6 +146,16 @@ impl Plan {
         Ok(self)
     }
 
+    /// Notes the program of the host that a command starts with: `python3`, not `./shop`. Of one
+    /// that is not known it is assumed only where nothing was built that could have brought it.
+    pub(super) fn needs_program_of(&mut self, command: &[String]) {
+        let nothing_built = matches!(self.recipe, RecipeName::Command | RecipeName::Procfile);
+        let of_host = |program: &&String| {
+            INTERPRETERS.contains(&program.as_str()) || nothing_built && !program.contains(['/', '$'])
+        };
+        self.runtime_tools.extend(command.first().filter(of_host).cloned());
+    }
+
     pub(super) fn tidy(mut self) -> Self {
         for tools in [&mut self.tools, &mut self.runtime_tools] {
             tools.sort();
@@ -155,10 +165,10 @@ impl Plan {
     }
 }
 
-/// The program of the host that a command starts with, if it is one: `python3`, not `./shop`.
-fn host_program(command: &[String]) -> Option<String> {
-    command.first().filter(|program| !program.contains('/') && !program.contains('$')).cloned()
-}
+/// Interpreters that come from the host whatever was built.
+const INTERPRETERS: &[&str] = &[
+    "bash", "bun", "deno", "env", "java", "node", "npm", "npx", "perl", "php", "pnpm", "python3", "ruby", "sh", "yarn",
+];
 
 impl Step {
     /// A step in the workspace itself.

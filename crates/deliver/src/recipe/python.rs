@@ -59,7 +59,7 @@ pub(super) fn language(tree: &Tree, told: &Told) -> Result<Language> {
         runtime_tools: vec!["python3"],
         output: Output::Folder {
             from: String::new(),
-            leave_out: [".git", ".venv", "venv", "**/__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"]
+            leave_out: [".git", ".venv", "venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"]
                 .map(str::to_owned)
                 .to_vec(),
         },
@@ -73,9 +73,10 @@ fn install(needs: &Requirements) -> Option<Step> {
     if needs.arguments.is_empty() {
         return None;
     }
+    // With SOURCE_DATE_EPOCH pip compiles to files that are checked by content, not by time (PEP 552).
     let env = super::env([("PIP_CACHE_DIR", "/cache/pip"), ("PYTHONHASHSEED", "0"), SOURCE_DATE_EPOCH]);
     let fixed = ["python3", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"];
-    let place = ["--no-warn-script-location", "--root-user-action=ignore", "--no-compile", "--target", "/workspace/.orlop/python"];
+    let place = ["--no-warn-script-location", "--root-user-action=ignore", "--target", "/workspace/.orlop/python"];
     let words = fixed.into_iter().chain(place).map(str::to_owned).chain(needs.arguments.iter().cloned());
     Some(Step::new("install dependencies", words, &env))
 }

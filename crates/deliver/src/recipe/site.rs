@@ -16,11 +16,15 @@ pub(super) fn plan(tree: &Tree) -> Option<Plan> {
         let index = if folder.is_empty() { "index.html".to_owned() } else { format!("{folder}/index.html") };
         tree.has(&index)
     })?;
-    let files = tree.beneath(folder).count();
+    let output = output(folder);
     let shown = if folder.is_empty() { "the root" } else { folder };
+    let served = match tree.paths().filter(|path| output.place(path).is_some()).count() {
+        1 => "it is served as a site".to_owned(),
+        files => format!("{files} files are served as a site"),
+    };
     Some(Plan {
-        evidence: vec![format!("found index.html in {shown}: {files} files are served as a site")],
-        output: output(folder),
+        evidence: vec![format!("found index.html in {shown}: {served}")],
+        output,
         processes: BTreeMap::from([(
             ProcessName::web(),
             Runs { command: Vec::new(), env: BTreeMap::new(), kind: ProcessKind::Site },

@@ -129,7 +129,7 @@ impl Reader<'_> {
                 '"' => self.double()?,
                 '\\' => {
                     let c = self.left.next().ok_or(Stop::Bad("it ends with a backslash"))?;
-                    self.quoted().push(c);
+                    self.literal(c);
                 }
                 '$' => self.variable(true)?,
                 '=' => {
@@ -288,7 +288,7 @@ mod tests {
     fn variables_become_placeholders() {
         check("a $PORT ${PORT} \"$X y\" --n=$N", "a | ${PORT} | ${PORT} | ${X} y | --n=${N}");
         check("a ${N:-3} \"${N:-3 4}\" 0.0.0.0:${PORT:-5000}", "a | ${N:-3} | ${N:-3 4} | 0.0.0.0:${PORT:-5000}");
-        check(r"a '$X' \$X x$ '$$'", "a | $$X | \\X");
+        check(r"a '${X}' \${X} x$ '$$'", "a | $${X} | $${X} | x$$ | $$$$");
     }
 
     #[test]
@@ -311,10 +311,10 @@ mod tests {
         for line in ["a $(b)", "a `b`", "a \"`b`\"", "a \"$(b)\""] {
             check(line, "sh: the output of another command");
         }
-        for line in ["a *.py", "a [bc]", "a b?"] {
+        for line in ["a *.py", "a [bc]", "a b?", "[ a"] {
             check(line, "sh: a wildcard");
         }
-        for line in ["cd x", "export A=1", "if", "[ a", "A=1 cd x"] {
+        for line in ["cd x", "export A=1", "if", "A=1 cd x"] {
             check(line, "sh: a word that only a shell knows");
         }
         for line in ["a $OPTS", "$CMD", "a ${OPTS}", "a $X$Y", "a ${N:-3 4}"] {

@@ -161,7 +161,7 @@ mod tests {
     fn bodies() {
         check(b"0\r\n\r\n", Ok(5));
         check(b"5\r\nhello\r\n0\r\n\r\nGET", Ok(15));
-        check(b"a;x=\"y\"\r\n0123456789\r\n000\r\nA: b\r\n\r\n", Ok(33));
+        check(b"a;x=\"y\"\r\n0123456789\r\n000\r\nA: b\r\n\r\n", Ok(34));
         for bad in [
             &b"\r\n\r\n"[..],
             b"5 \r\nhello\r\n0\r\n\r\n",

@@ -47,7 +47,7 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 
 /// Names that an application server which maps `-` and `_` alike would take for one that frames,
 /// routes or vouches (`X_Forwarded_For`).
-pub(super) fn is_disguised(name: &[u8]) -> bool {
+pub(crate) fn is_disguised(name: &[u8]) -> bool {
     if memchr::memchr(b'_', name).is_none() {
         return false;
     }
@@ -58,6 +58,7 @@ pub(super) fn is_disguised(name: &[u8]) -> bool {
             .contains(&&*plain)
 }
 
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which would refuse a bad index")]
 const TCHAR: [bool; 256] = {
     let mut map = [false; 256];
     let mut byte = 0;

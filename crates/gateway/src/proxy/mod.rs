@@ -11,6 +11,7 @@ mod trace;
 mod tunnel;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base::RolloutId;
 use http::header::{self, HeaderValue};
@@ -21,7 +22,7 @@ pub(crate) use body::{Body, UpBody};
 pub(crate) use exchange::{Client, Exchange};
 pub(crate) use page::Fault;
 
-use crate::gate::{REFUSED_METHOD, Upgrade};
+use crate::gate::{REFUSED_METHOD, Shared, Upgrade};
 use crate::host::Authority;
 use crate::table::{Backend, Route};
 
@@ -44,11 +45,24 @@ pub(crate) async fn answer(client: Arc<Client>, mut request: Request<Incoming>) 
     if !is_http1 && let Err(refusal) = strict::check(&request, &exchange.client.worker.core.limits) {
         return exchange.fail(&Fault::refused(&refusal), request.headers());
     }
-    let on_client = forward::upgrade_of(&request).map(|_| hyper::upgrade::on(&mut request));
+    if exchange.client.worker.running.load(Ordering::Relaxed) > exchange.client.worker.core.limits.requests {
+        return exchange.fail(&Fault::busy(), request.headers());
+    }
+    let asked = forward::asks_upgrade(&request);
+    let switch = Switch {
+        waiting: asked.then(|| Arc::clone(&exchange.client.shared)),
+        on_client: forward::upgrade_of(&request).map(|_| hyper::upgrade::on(&mut request)),
+    };
     let timeout = exchange.client.worker.core.limits.body_timeout;
     let request = request.map(|body| UpBody::new(body, timeout));
     exchange.uploads(request.body().progress());
-    carry(exchange, request, on_client, Aim::Any).await
+    let core = Arc::clone(&exchange.client.worker.core);
+    let mut response = carry(exchange, request, switch, Aim::Any).await;
+    let is_last = is_http1 && core.is_ending.load(Ordering::Relaxed);
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The page for what the gate refused. Its request was never read by anything but the gate.
@@ -65,15 +79,13 @@ fn refused(client: Arc<Client>, is_head: bool) -> Response<Body> {
 pub(crate) async fn carry(
     mut exchange: Exchange,
     mut request: Request<UpBody>,
-    on_client: Option<hyper::upgrade::OnUpgrade>,
+    mut switch: Switch,
     aim: Aim,
 ) -> Response<Body> {
-    let shared = Arc::clone(&exchange.client.shared);
-    let open = OpenUpgrade { shared: on_client.is_some().then_some(shared) };
     let Some(place) = authority(&request) else {
         return exchange.fail(&Fault::bad_host(), request.headers());
     };
-    let upgrade = if on_client.is_some() { forward::upgrade_of(&request) } else { None };
+    let upgrade = if switch.on_client.is_some() { forward::upgrade_of(&request) } else { None };
     let (_, backend) = match find(&mut exchange, place.host(), aim) {
         Ok(found) => found,
         Err(fault) => return exchange.fail(&fault, request.headers()),
@@ -86,16 +98,15 @@ pub(crate) async fn carry(
         Err(fault) => return exchange.fail_as(&fault, wanted.as_ref()),
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(on_client) = on_client else {
+        let Some(on_client) = switch.on_client.take() else {
             return exchange.fail_as(&Fault::bad_answer(), wanted.as_ref());
         };
         let protocol = response.headers().get(header::UPGRADE).cloned();
         forward::finish_answer(&mut response, &exchange);
-        open.accept();
-        let response = tunnel::start(exchange, response, link, on_client, protocol);
-        return response;
+        switch.accept();
+        return tunnel::start(exchange, response, link, on_client, protocol);
     }
-    drop(open);
+    drop(switch);
     forward::finish_answer(&mut response, &exchange);
     exchange.answered(response.status().as_u16());
     response.map(|incoming| Body::stream(incoming, link, exchange))
@@ -124,22 +135,26 @@ fn find(exchange: &mut Exchange, host: &str, aim: Aim) -> Result<(Arc<Route>, Ar
     Ok((route, backend))
 }
 
-/// The gate holds back what follows a request to upgrade; whatever happens, it must be told.
-struct OpenUpgrade {
-    shared: Option<Arc<crate::gate::Shared>>,
+/// A request to upgrade, if it is one. The gate holds back what follows it; whatever happens, it
+/// must be told what became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Switch {
+    waiting: Option<Arc<Shared>>,
+    /// The client's side, where the upgrade is one that can be carried.
+    on_client: Option<hyper::upgrade::OnUpgrade>,
 }
 
-impl OpenUpgrade {
+impl Switch {
     fn accept(mut self) {
-        if let Some(shared) = self.shared.take() {
+        if let Some(shared) = self.waiting.take() {
             shared.decide(Upgrade::Accepted);
         }
     }
 }
 
-impl Drop for OpenUpgrade {
+impl Drop for Switch {
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
+        if let Some(shared) = self.waiting.take() {
             shared.decide(Upgrade::Declined);
         }
     }

@@ -51,6 +51,7 @@ impl Builder {
                 release,
                 release_header: HeaderValue::try_from(release.to_string())
                     .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+                log_part: format!(",\"rollout\":\"{}\",\"release\":\"{release}\"", backend.rollout).into_bytes(),
                 instances: backend.instances.iter().map(|i| self.instance(i)).collect(),
                 counters: counters.get(service, environment, Some((backend.rollout, release))),
             }));

@@ -58,6 +58,8 @@ pub(crate) struct Backend {
     pub(crate) release: ReleaseId,
     /// The release as a response header.
     pub(crate) release_header: HeaderValue,
+    /// `,"rollout":"…","release":"…"` for the access log.
+    pub(crate) log_part: Vec<u8>,
     pub(crate) instances: Vec<Arc<Instance>>,
     pub(crate) counters: Arc<Counters>,
 }

@@ -37,19 +37,13 @@ fn prepare(plan: &Plan) -> Result<root::Built, String> {
         rustix::system::sethostname(plan.hostname.as_bytes()).map_err(|e| format!("set the host name: {e}"))?;
     }
     if plan.walls.cgroup {
-        clone_cgroup_namespace().map_err(said("make a cgroup namespace"))?;
+        sys::new_cgroup_namespace().map_err(said("make a cgroup namespace"))?;
     }
     sys::prctl(libc::PR_SET_KEEPCAPS, 1).map_err(said("keep capabilities"))?;
     sys::become_user(INSIDE_ID, INSIDE_ID, plan.uid.is_some()).map_err(said("become the instance's user"))?;
     sys::set_capabilities(sys::Capabilities::AllPermitted).map_err(said("raise capabilities"))?;
     die_with_keeper()?;
     root::build(plan, sources)
-}
-
-fn clone_cgroup_namespace() -> std::io::Result<()> {
-    // SAFETY: CLONE_NEWCGROUP only changes how cgroup paths are shown; no file table or memory is split.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP)? };
-    Ok(())
 }
 
 /// The kernel forgets this wish when a process changes its user, so it is made twice.

@@ -8,19 +8,14 @@ use landlock::{
 use ports::Network;
 
 use crate::launch::Plan;
+use crate::sys;
 
 /// The newest version whose rules were tried with this crate.
 const VERSION_MAX: i64 = 7;
 
 /// The version of the interface that this kernel speaks; 0 where Landlock is missing or off.
 pub(crate) fn version() -> u8 {
-    const CREATE_RULESET_VERSION: u32 = 1;
-    // SAFETY: with this flag the call takes no pointer and only returns a number
-    // (landlock_create_ruleset(2)).
-    let version = unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0usize, CREATE_RULESET_VERSION)
-    };
-    u8::try_from(version.clamp(0, VERSION_MAX)).unwrap_or(0)
+    u8::try_from(sys::landlock_version().clamp(0, VERSION_MAX)).unwrap_or(0)
 }
 
 /// Restricts this process and all its children for good.

@@ -63,7 +63,7 @@ pub(super) fn verdict(facts: &Facts) -> (ExitKind, String) {
         None => match signal {
             Some(signal) => (ExitKind::Signal { signal }, format!("ended by {how} after {ran}")),
             None => {
-                let status = facts.status.map_or(0, libc::WEXITSTATUS);
+                let status = facts.status.map_or(0, |raw| libc::WEXITSTATUS(raw));
                 (ExitKind::Status { status }, format!("ended with {how} after {ran}"))
             }
         },

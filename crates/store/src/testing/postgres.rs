@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "starts the PostgreSQL that the suite runs on")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,7 +35,10 @@ impl Cluster {
             return Some(running);
         }
         let Some(bin) = find::binaries() else {
-            assert!(std::env::var("ORLOP_REQUIRE_PG").as_deref() != Ok("1"), "PostgreSQL is required and not installed");
+            assert!(
+                std::env::var("ORLOP_REQUIRE_PG").as_deref() != Ok("1"),
+                "PostgreSQL is required and not installed"
+            );
             find::say_loudly(
                 "SKIPPED on PostgreSQL: it is not installed; name its programs' directory in ORLOP_TEST_PG_BIN",
             );

@@ -10,6 +10,8 @@ use super::super::{Tree, problem, shown};
 /// Requirements in a folder of their own; the first that is there is taken.
 pub(super) const FOLDER_FILES: &[&str] =
     &["requirements/production.txt", "requirements/prod.txt", "requirements/base.txt", "requirements/common.txt"];
+/// Most other files that a file of requirements may include.
+const INCLUDED_MAX: usize = 20;
 /// Most direct dependencies.
 const NEEDS_MAX: usize = 2000;
 
@@ -69,7 +71,9 @@ fn of_file(tree: &Tree, file: &'static str) -> Result<Requirements> {
     let text = tree.text(file)?.unwrap_or_default();
     let mut names: BTreeSet<String> = names(text).collect();
     let folder = file.rsplit_once('/').map(|(folder, _)| folder);
-    for included in text.lines().filter_map(|line| line.trim().strip_prefix("-r").map(str::trim)) {
+    let included: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.trim().strip_prefix("-r").map(str::trim)).take(INCLUDED_MAX).collect();
+    for included in included {
         let path = folder.map_or(included.to_owned(), |folder| format!("{folder}/{included}"));
         names.extend(tree.clue(&path).map(self::names).into_iter().flatten());
     }
@@ -136,7 +140,11 @@ fn of_project(tree: &Tree, text: &str) -> Result<Requirements> {
             let listed = project.get("dependencies").and_then(Value::as_array).into_iter().flatten();
             for need in listed.filter_map(Value::as_str).take(NEEDS_MAX) {
                 let name = name(need).filter(|_| !need.chars().any(char::is_control));
-                found.names.insert(name.ok_or_else(|| fault(format!("`{}` is no dependency", shown(need))))?);
+                found.names.insert(name.ok_or_else(|| {
+                    problem("bad-dependency", format!("`{}` in [project] dependencies is no dependency", shown(need)))
+                        .at("pyproject.toml")
+                        .hint("write name and version like `\"flask>=3\"` (PEP 508)")
+                })?);
                 found.arguments.push(need.trim().to_owned());
             }
             let scripts = project.get("scripts").and_then(Value::as_table).into_iter().flatten();

@@ -1,0 +1,6 @@
+noun! {
+    /// Show and stop builds
+    show => Show,
+    log => Log,
+    cancel => Cancel,
+}

@@ -1,0 +1,38 @@
+//! The administration: a Unix socket of mode 0600 in the gateway's directory.
+
+mod client;
+mod hand_over;
+mod server;
+mod socket;
+mod wire;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use base::Result;
+use tokio::task::JoinHandle;
+
+use crate::worker::Worker;
+
+pub use client::Client;
+pub(crate) use hand_over::{HandOver, Taken, take_over};
+
+/// The socket that the control plane talks to.
+const SOCKET: &str = "admin.sock";
+/// The socket by which a successor gets the listening sockets.
+const HAND_OVER: &str = "hand-over.sock";
+
+/// Serves both sockets. `replace`: a predecessor still has them, and they are taken from it.
+pub(crate) async fn serve(
+    dir: &Path,
+    worker: &Arc<Worker>,
+    hand_over: HandOver,
+    replace: bool,
+) -> Result<Vec<JoinHandle<()>>> {
+    let admin = socket::bind(dir, SOCKET, replace).await?;
+    let successor = socket::bind(dir, HAND_OVER, replace).await?;
+    Ok(vec![
+        tokio::spawn(server::serve(admin, Arc::clone(worker))),
+        tokio::spawn(hand_over.serve(successor, Arc::clone(&worker.core))),
+    ])
+}

@@ -1,0 +1,134 @@
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use crate::gate::{Guard, HeadLimits, Protocol, Shared, Timeouts};
+use crate::proxy::{self, Client};
+use crate::worker::Worker;
+
+/// When the gateway ends: how long a connection without a request is kept open for one that may be
+/// on its way. Its answer says `Connection: close`; a connection closed at once would lose it.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
+/// What hyper buffers of one HTTP/1 connection at most, bytes.
+const BUFFER_BYTES_MAX: usize = 128 << 10;
+/// How long a peer of an HTTP/2 connection may leave a ping unanswered.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Streams that a peer may open and reset before they were looked at (rapid reset, CVE-2023-44487).
+const PENDING_RESETS_MAX: usize = 32;
+/// Streams reset for the peer's errors before the connection is closed.
+const ERROR_RESETS_MAX: usize = 64;
+
+/// Serves one client connection to its end.
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
+    let limits = &worker.core.limits;
+    let shared = Arc::new(Shared::default());
+    let heads = HeadLimits { bytes: limits.head_bytes, target_bytes: limits.target_bytes, fields: limits.fields };
+    let timeouts = Timeouts { head: limits.head_timeout, idle: limits.idle_timeout };
+    let mut guard = Guard::new(stream, Arc::clone(&shared), heads, timeouts);
+    let ending = async {
+        worker.core.drain.cancelled().await;
+        tokio::time::sleep(LAST_REQUEST).await;
+    };
+    let protocol = tokio::select! {
+        biased;
+        protocol = guard.protocol() => protocol,
+        () = ending => None,
+    };
+    let client = Arc::new(Client::new(Arc::clone(&worker), peer, shared));
+    match protocol {
+        Some(Protocol::Http1) => http1_connection(guard, client).await,
+        Some(Protocol::Http2) => http2_connection(guard, client).await,
+        None => {}
+    }
+}
+
+async fn http1_connection(guard: Guard<TcpStream>, client: Arc<Client>) {
+    let core = Arc::clone(&client.worker.core);
+    let service = service_fn(move |request| {
+        let client = Arc::clone(&client);
+        async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .max_headers(core.limits.fields.saturating_add(8))
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(guard), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        result = connection.as_mut() => return ended(result),
+        () = core.drain.cancelled() => {}
+    }
+    match tokio::time::timeout(LAST_REQUEST, connection.as_mut()).await {
+        Ok(result) => return ended(result),
+        Err(_) => connection.as_mut().graceful_shutdown(),
+    }
+    ended(connection.await);
+}
+
+async fn http2_connection(guard: Guard<TcpStream>, client: Arc<Client>) {
+    let core = Arc::clone(&client.worker.core);
+    let shared = Arc::clone(&client.shared);
+    let started = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = Arc::clone(&started);
+    let service = service_fn(move |request| {
+        let client = Arc::clone(&client);
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
+    });
+    let limits = &core.limits;
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(ERROR_RESETS_MAX)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(256 << 10)
+        .initial_connection_window_size(1 << 20)
+        .max_send_buf_size(256 << 10)
+        .keep_alive_interval(limits.idle_timeout)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .serve_connection(TokioIo::new(guard), service);
+    let mut connection = std::pin::pin!(connection);
+    let idle = is_idle(limits.idle_timeout, || {
+        let started = started.load(std::sync::atomic::Ordering::Relaxed);
+        (started, shared.finished() >= started)
+    });
+    tokio::select! {
+        biased;
+        result = connection.as_mut() => return ended(result),
+        () = core.drain.cancelled() => {}
+        () = idle => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    ended(connection.await);
+}
+
+/// Ends when for a whole span no request was under way.
+async fn is_idle(span: Duration, look: impl Fn() -> (u64, bool)) {
+    let mut last = None;
+    loop {
+        tokio::time::sleep(span).await;
+        let (started, is_quiet) = look();
+        if is_quiet && last == Some(started) {
+            return;
+        }
+        last = is_quiet.then_some(started);
+    }
+}
+
+fn ended(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::trace!(%error, "client connection ended");
+    }
+}
+

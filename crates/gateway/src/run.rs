@@ -1,0 +1,203 @@
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::{Problem, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, HandOver};
+use crate::core::Core;
+use crate::keep::Keep;
+use crate::log::AccessLog;
+use crate::options::Options;
+use crate::worker::{self, Handle, Worker};
+
+/// How long accepting pauses when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What is said to a connection beyond the limit.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
+    content-type: text/plain\r\ncontent-length: 49\r\n\r\nThis gateway has too many connections. (gateway)\n";
+
+/// Serves until SIGTERM or SIGINT, or until a successor has taken over; then stops accepting,
+/// drains and returns.
+///
+/// # Errors
+/// Where it cannot start: a listening address, the directory, another gateway in it.
+pub async fn run(options: Options) -> Result<()> {
+    let failed = |e: std::io::Error| Problem::internal("gateway-start", format!("waiting for signals failed: {e}"));
+    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+    let running = start(options).await?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+        () = running.replaced() => {}
+    }
+    running.stop().await;
+    Ok(())
+}
+
+/// A gateway at work.
+#[derive(Debug)]
+pub struct Running {
+    core: Arc<Core>,
+    addresses: Vec<SocketAddr>,
+    workers: Vec<Handle>,
+    accepting: Vec<JoinHandle<()>>,
+    administration: Vec<JoinHandle<()>>,
+    /// Ends the worker threads.
+    stop: CancellationToken,
+    replaced: CancellationToken,
+    drain: Duration,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Ends when a successor has taken the listening sockets over.
+    pub async fn replaced(&self) {
+        self.replaced.cancelled().await;
+    }
+
+    /// Stops accepting, lets requests under way finish within the drain time, ends.
+    pub async fn stop(self) {
+        let Self { core, workers, accepting, administration, stop, drain, .. } = self;
+        tracing::info!(connections = core.connections.load(Ordering::Relaxed), "draining");
+        core.is_ending.store(true, Ordering::SeqCst);
+        for task in &accepting {
+            task.abort();
+        }
+        for task in accepting {
+            let _ = task.await;
+        }
+        core.drain.cancel();
+        core.tasks.close();
+        // Connections that were accepted and wait for their worker are still served.
+        let threads: Vec<_> = workers.into_iter().map(|handle| handle.thread).collect();
+        if tokio::time::timeout(drain, core.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = core.connections.load(Ordering::Relaxed), "drain deadline passed");
+        }
+        stop.cancel();
+        for task in administration {
+            task.abort();
+        }
+        let ended = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+            core.log.close();
+        });
+        let _ = ended.await;
+    }
+}
+
+/// Starts a gateway and returns once it serves. Call within a Tokio runtime: the administration
+/// runs there, traffic on threads of its own.
+///
+/// # Errors
+/// `gateway-start`, `listen-failed`, `gateway-runs`, `access-log`, `take-over-failed`.
+pub async fn start(mut options: Options) -> Result<Running> {
+    make_dir(&options.dir)?;
+    let taken = if options.take_over { admin::take_over(&options.dir).await? } else { None };
+    let listeners = listeners(&mut options, taken.as_ref())?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<std::io::Result<Vec<_>>>();
+    let addresses = addresses.map_err(|e| Problem::internal("listen-failed", e))?;
+    let count = match options.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => count,
+    };
+    let shards = count.saturating_add(1);
+    let log_path = options.log.path.clone().unwrap_or_else(|| options.dir.join("access.log"));
+    let log = AccessLog::open(&options.log, log_path, shards)?;
+    let core = Arc::new(Core::new(options.limits, options.trusted, shards, log, Keep::new(&options.dir)));
+    core.listens_on(addresses.clone());
+    core.load();
+    let stop = CancellationToken::new();
+    let workers = (0..count).map(|i| worker::start(&core, i, stop.clone())).collect::<Result<Vec<_>>>()?;
+    let replaced = CancellationToken::new();
+    let own = Worker::new(Arc::clone(&core), count);
+    let hand_over = HandOver::new(&listeners, replaced.clone())?;
+    let mut administration = admin::serve(&options.dir, &own, hand_over, taken.is_some()).await?;
+    administration.push(tokio::spawn(worker::sweep(own)));
+    let mut accepting = Vec::new();
+    for listener in listeners {
+        accepting.push(tokio::spawn(accept(async_listener(listener)?, Arc::clone(&core), routes_to(&workers))));
+    }
+    if let Some(taken) = taken {
+        taken.accepted().await?;
+        // The predecessor may have taken one more snapshot in between.
+        core.load();
+    }
+    tracing::info!(?addresses, generation = %core.table.load().generation(), "serving");
+    let drain = options.drain;
+    Ok(Running { core, addresses, workers, accepting, administration, stop, replaced, drain })
+}
+
+fn make_dir(dir: &Path) -> Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| {
+        Problem::internal("gateway-start", format!("making the directory {} failed: {e}", dir.display()))
+    })
+}
+
+/// Inherited and taken sockets first; then every address that none of them has.
+fn listeners(options: &mut Options, taken: Option<&admin::Taken>) -> Result<Vec<TcpListener>> {
+    let mut all = std::mem::take(&mut options.inherited);
+    if let Some(taken) = taken {
+        all.extend(taken.listeners()?);
+    }
+    let had: Vec<SocketAddr> = all.iter().filter_map(|l| l.local_addr().ok()).collect();
+    for address in &options.listen {
+        if had.contains(address) {
+            continue;
+        }
+        let listener = TcpListener::bind(address).map_err(|e| {
+            Problem::internal("listen-failed", format!("listening on {address} failed: {e}"))
+                .hint("see what else listens there, or choose another address")
+        })?;
+        all.push(listener);
+    }
+    Ok(all)
+}
+
+fn async_listener(listener: TcpListener) -> Result<tokio::net::TcpListener> {
+    let failed = |e: std::io::Error| Problem::internal("listen-failed", e);
+    listener.set_nonblocking(true).map_err(failed)?;
+    tokio::net::TcpListener::from_std(listener).map_err(failed)
+}
+
+type Route = (Arc<Worker>, tokio::sync::mpsc::Sender<(std::net::TcpStream, SocketAddr)>);
+
+fn routes_to(workers: &[Handle]) -> Vec<Route> {
+    workers.iter().map(|h| (Arc::clone(&h.worker), h.connections.clone())).collect()
+}
+
+/// Accepts connections and gives each to the worker with the fewest.
+async fn accept(listener: tokio::net::TcpListener, core: Arc<Core>, workers: Vec<Route>) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "accepting failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if core.connections.load(Ordering::Relaxed) >= core.limits.connections {
+            let _ = stream.try_write(TOO_MANY);
+            continue;
+        }
+        let Ok(stream) = stream.into_std() else { continue };
+        let least = workers.iter().min_by_key(|(worker, _)| worker.open.load(Ordering::Relaxed));
+        if let Some((_, connections)) = least {
+            let _ = connections.send((stream, peer)).await;
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The gateway as a whole: real sockets on loopback, real requests, small real instances.
+
+mod admin;
+mod drain;
+mod gate;
+mod protocols;
+mod routing;
+mod support;
+mod timeouts;

@@ -1,0 +1,56 @@
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ports::{Clock, Objects};
+
+/// How a [`crate::ProcessEngine`] is made.
+#[derive(Clone)]
+pub struct Options {
+    /// The directory of the engine's files. One engine at a time works on it.
+    pub data: PathBuf,
+    /// Where artifacts (`oci/blobs/sha256/<hex>`) and sources come from.
+    pub objects: Arc<dyn Objects>,
+    /// Time for records and waits.
+    pub clock: Arc<dyn Clock>,
+    /// The platform's own binary: run again for keepers and lent to instances with
+    /// [`ports::Mount::Platform`].
+    pub binary: PathBuf,
+    /// Words before those of the engine, such as `["shim"]`: the binary must pass everything after
+    /// them to [`crate::shim_main`].
+    pub shim_args: Vec<String>,
+    /// Users of the host that belong to instances, one each, where the platform runs as root. The
+    /// first is shared by all that use caches. Must hold nobody else.
+    pub uids: RangeInclusive<u32>,
+    /// Loopback ports that are given to instances; outside the kernel's range for outgoing connections.
+    pub ports: RangeInclusive<u16>,
+    /// How long a keeper may take to start an instance.
+    pub start_timeout: Duration,
+    /// Unpacked artifacts that no instance uses and that are kept for quick starts.
+    pub images_kept: usize,
+}
+
+impl Options {
+    /// The usual values for everything that has one.
+    pub fn new(data: PathBuf, objects: Arc<dyn Objects>, clock: Arc<dyn Clock>, binary: PathBuf) -> Self {
+        Self {
+            data,
+            objects,
+            clock,
+            binary,
+            shim_args: vec!["shim".to_owned()],
+            uids: 2_000_000_000..=2_000_065_535,
+            ports: 20_000..=29_999,
+            start_timeout: Duration::from_secs(30),
+            images_kept: 20,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("data", &self.data).field("binary", &self.binary).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,10 @@
+use base::{Result, ServiceName};
+use kernel::Ctx;
+use ports::BackendCounters;
+
+/// The gateway's counters of one service.
+pub(crate) async fn counters(ctx: &Ctx, service: &ServiceName) -> Result<Vec<BackendCounters>> {
+    let mut counters = ctx.platform().ports().gateway.counters().await?;
+    counters.retain(|c| c.service == *service);
+    Ok(counters)
+}

@@ -1,0 +1,9 @@
+//! Pure decisions.
+
+mod backoff;
+mod fleet;
+mod launch;
+
+pub(crate) use backoff::{CRASH_LOOP, next_start};
+pub(crate) use fleet::{Act, Plan, Want, decide};
+pub(crate) use launch::{Launch, Site, spec};

@@ -1,0 +1,109 @@
+//! All SQL of this capability's own tables.
+
+use base::{EnvironmentName, Generation, InstanceId, ProcessName, Result, RolloutId, ServiceName, Time};
+use store::{Read, Row, Tx, args};
+
+use crate::model::{Key, Known, KnownState, Tally};
+
+const COLUMNS_ALL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, state, crashed, \
+     created, ended FROM run_instance ORDER BY id";
+
+/// Every recorded instance, oldest first.
+pub(crate) async fn instances(read: &mut impl Read) -> Result<Vec<Known>> {
+    read.rows(COLUMNS_ALL, args![]).await?.iter().map(known).collect()
+}
+
+/// The recorded instances of a service, oldest first.
+pub(crate) async fn instances_of(read: &mut impl Read, service: &ServiceName) -> Result<Vec<Known>> {
+    const SQL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, state, crashed, \
+         created, ended FROM run_instance WHERE service = $1 ORDER BY id";
+    read.rows(SQL, args![service]).await?.iter().map(known).collect()
+}
+
+fn known(row: &Row) -> Result<Known> {
+    let state = match row.text("state")?.as_str() {
+        "wanted" => KnownState::Wanted,
+        "stopping" => KnownState::Stopping,
+        _ => KnownState::Ended { at: row.opt_time("ended")?.unwrap_or_default(), crashed: row.flag("crashed")? },
+    };
+    Ok(Known {
+        id: row.parse("id")?,
+        key: Key {
+            service: row.parse::<ServiceName>("service")?,
+            environment: row.parse::<EnvironmentName>("environment")?,
+            rollout: row.parse::<RolloutId>("rollout")?,
+            process: row.parse::<ProcessName>("process")?,
+        },
+        release: row.parse("release_id")?,
+        generation: Generation(row.int("generation")?),
+        state,
+        created: row.time("created")?,
+    })
+}
+
+/// Records a decision to have an instance.
+pub(crate) async fn insert(tx: &mut Tx, known: &Known) -> Result<()> {
+    const SQL: &str = "INSERT INTO run_instance \
+         (id, service, environment, rollout, release_id, process, generation, state, crashed, created, ended) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, NULL)";
+    let Known { id, key, release, generation, state, created } = known;
+    tx.execute(
+        SQL,
+        args![
+            *id,
+            &key.service,
+            &key.environment,
+            key.rollout,
+            *release,
+            &key.process,
+            *generation,
+            state.word(),
+            *created
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Records that an instance shall end.
+pub(crate) async fn set_stopping(tx: &mut Tx, id: InstanceId) -> Result<()> {
+    tx.execute("UPDATE run_instance SET state = 'stopping' WHERE id = $1 AND state = 'wanted'", args![id]).await?;
+    Ok(())
+}
+
+/// Records that an instance has ended.
+pub(crate) async fn set_ended(tx: &mut Tx, id: InstanceId, crashed: bool, at: Time) -> Result<()> {
+    const SQL: &str = "UPDATE run_instance SET state = 'ended', crashed = $2, ended = $3 WHERE id = $1";
+    tx.execute(SQL, args![id, crashed, at]).await?;
+    Ok(())
+}
+
+/// Forgets an instance.
+pub(crate) async fn delete(tx: &mut Tx, id: InstanceId) -> Result<()> {
+    tx.execute("DELETE FROM run_instance WHERE id = $1", args![id]).await?;
+    Ok(())
+}
+
+/// All crash counts.
+pub(crate) async fn tallies(read: &mut impl Read) -> Result<Vec<(RolloutId, ProcessName, Tally)>> {
+    const SQL: &str = "SELECT rollout, process, crashes, last_crash FROM run_tally";
+    let rows = read.rows(SQL, args![]).await?;
+    rows.iter()
+        .map(|row| {
+            let tally = Tally { crashes: row.number("crashes")?, last_crash: row.time("last_crash")? };
+            Ok((row.parse("rollout")?, row.parse("process")?, tally))
+        })
+        .collect()
+}
+
+/// Records crashes of a process; none removes the record.
+pub(crate) async fn put_tally(tx: &mut Tx, key: &Key, tally: Tally) -> Result<()> {
+    const PUT: &str = "INSERT INTO run_tally (rollout, process, crashes, last_crash) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (rollout, process) DO UPDATE SET crashes = excluded.crashes, last_crash = excluded.last_crash";
+    if tally.crashes == 0 {
+        tx.execute("DELETE FROM run_tally WHERE rollout = $1 AND process = $2", args![key.rollout, &key.process]).await?;
+    } else {
+        tx.execute(PUT, args![key.rollout, &key.process, tally.crashes, tally.last_crash]).await?;
+    }
+    Ok(())
+}

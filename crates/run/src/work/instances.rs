@@ -1,0 +1,270 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{Generation, InstanceId, Result, Time};
+use facts::{Fact, InstanceSet, InstancesWanted, ProcessWanted, Replicas};
+use kernel::{Ctx, Reconciler};
+use ports::InstanceSeen;
+use serde::Serialize;
+
+use super::{seen, start};
+use crate::decide::{Act, Plan, Want, decide};
+use crate::model::{Key, Known, KnownState, Tally};
+use crate::state;
+
+/// A process that was never told how long it may take to stop gets this.
+const STOP_DEFAULT: Duration = Duration::from_secs(15);
+
+/// Makes the instances as they are wanted.
+pub(crate) struct Instances;
+
+/// What a run did.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    processes: usize,
+    started: usize,
+    stopped: usize,
+    ended: usize,
+    forgotten: usize,
+    /// Instances that the engine knows and nobody decided upon; they are left alone.
+    strangers: usize,
+    next_look: Option<Time>,
+}
+
+/// Everything a run knows before it decides.
+pub(crate) struct View {
+    pub wishes: Vec<(InstancesWanted, Generation)>,
+    pub replicas: Vec<Replicas>,
+    pub known: BTreeMap<Key, Vec<Known>>,
+    pub tallies: BTreeMap<Key, Tally>,
+    pub seen: BTreeMap<InstanceId, InstanceSeen>,
+}
+
+/// The decision about one process of one set.
+pub(crate) struct Decided {
+    pub key: Key,
+    pub want: Want,
+    pub plan: Plan,
+    /// New instances, with the ids they were given.
+    pub new: Vec<Known>,
+}
+
+#[async_trait]
+impl Reconciler for Instances {
+    const NAME: &'static str = "run.instances";
+    const EVERY: Duration = Duration::from_secs(5);
+    const WAKES: &'static [&'static str] = &[InstancesWanted::KIND, Replicas::KIND];
+    type Status = Status;
+
+    async fn reconcile(&self, ctx: &Ctx) -> Result<Status> {
+        let view = look(ctx).await?;
+        let mut decided = decide_all(ctx, &view);
+        for one in &mut decided {
+            one.new = new_instances(ctx, &view, one);
+        }
+        record(ctx, &view, &decided).await?;
+        let (mut status, troubles) = act(ctx, &view, &decided).await;
+        status.strangers = strangers(&view);
+        seen::publish(ctx, &view, &decided, &troubles).await?;
+        Ok(status)
+    }
+
+    async fn stirred(&self, ctx: &Ctx) {
+        ctx.platform().ports().engine.changed(Self::EVERY).await;
+    }
+}
+
+/// Reads what is wanted, recorded and seen.
+async fn look(ctx: &Ctx) -> Result<View> {
+    let seen = ctx.platform().ports().engine.list().await?;
+    let mut read = ctx.read().await?;
+    let wishes = kernel::all_latest::<InstancesWanted>(&mut read).await?;
+    let replicas = kernel::all_latest::<Replicas>(&mut read).await?.into_iter().map(|(r, _)| r).collect();
+    let mut known: BTreeMap<Key, Vec<Known>> = BTreeMap::new();
+    for one in state::instances(&mut read).await? {
+        known.entry(one.key.clone()).or_default().push(one);
+    }
+    let counts: BTreeMap<_, _> = state::tallies(&mut read).await?.into_iter().map(|(r, p, t)| ((r, p), t)).collect();
+    let mut view = View {
+        wishes,
+        replicas,
+        known,
+        tallies: BTreeMap::new(),
+        seen: seen.into_iter().filter(|s| s.environment.is_some()).map(|s| (s.id, s)).collect(),
+    };
+    view.tallies = view
+        .keys()
+        .into_iter()
+        .filter_map(|key| counts.get(&(key.rollout, key.process.clone())).map(|tally| (key.clone(), *tally)))
+        .collect();
+    Ok(view)
+}
+
+impl View {
+    /// Every process of every set that is wanted or recorded.
+    fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.known.keys().cloned().collect();
+        for (wish, _) in &self.wishes {
+            for set in &wish.sets {
+                keys.extend(set.processes.iter().map(|process| key_of(wish, set, process)));
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// What is wanted of a process of a set, and the generation of that wish.
+    pub(crate) fn wanted(&self, key: &Key) -> Option<(&InstanceSet, &ProcessWanted, Generation)> {
+        let (wish, generation) =
+            self.wishes.iter().find(|(w, _)| w.service == key.service && w.environment == key.environment)?;
+        let set = wish.sets.iter().find(|set| set.rollout == key.rollout)?;
+        let process = set.processes.iter().find(|process| process.process == key.process)?;
+        Some((set, process, *generation))
+    }
+
+    /// The generation of the wish about a place, whatever it says.
+    fn generation(&self, key: &Key) -> Generation {
+        self.wishes
+            .iter()
+            .find(|(w, _)| w.service == key.service && w.environment == key.environment)
+            .map_or(Generation(0), |(_, generation)| *generation)
+    }
+
+    /// How many instances of a process shall run: what a person asked for, else the manifest's least.
+    fn count(&self, key: &Key, process: &ProcessWanted) -> u32 {
+        if process.task {
+            return 1;
+        }
+        self.replicas
+            .iter()
+            .find(|r| r.service == key.service && r.environment == key.environment)
+            .and_then(|r| r.processes.get(&key.process).copied())
+            .unwrap_or(process.instances_min)
+    }
+}
+
+fn key_of(wish: &InstancesWanted, set: &InstanceSet, process: &ProcessWanted) -> Key {
+    Key {
+        service: wish.service.clone(),
+        environment: wish.environment.clone(),
+        rollout: set.rollout,
+        process: process.process.clone(),
+    }
+}
+
+fn decide_all(ctx: &Ctx, view: &View) -> Vec<Decided> {
+    let now = ctx.now();
+    let none = Vec::new();
+    view.keys()
+        .into_iter()
+        .map(|key| {
+            let want = match view.wanted(&key) {
+                Some((_, process, _)) => Want { count: view.count(&key, process), task: process.task },
+                None => Want { count: 0, task: false },
+            };
+            let known = view.known.get(&key).unwrap_or(&none);
+            let tally = view.tallies.get(&key).copied().unwrap_or_default();
+            let plan = decide(want, known, &view.seen, tally, now);
+            Decided { key, want, plan, new: Vec::new() }
+        })
+        .collect()
+}
+
+/// Gives the new instances of a plan their identity.
+fn new_instances(ctx: &Ctx, view: &View, decided: &Decided) -> Vec<Known> {
+    let count = decided.plan.acts.iter().filter(|act| **act == Act::New).count();
+    let Some((set, _, generation)) = view.wanted(&decided.key) else { return Vec::new() };
+    (0..count)
+        .map(|_| Known {
+            id: ctx.new_id(InstanceId::new),
+            key: decided.key.clone(),
+            release: set.release,
+            generation,
+            state: KnownState::Wanted,
+            created: ctx.now(),
+        })
+        .collect()
+}
+
+/// Records every decision in one transaction, before anything is done.
+async fn record(ctx: &Ctx, view: &View, decided: &[Decided]) -> Result<()> {
+    let recorded = |act: &Act| !matches!(act, Act::Start(_) | Act::Forget(_));
+    let changed = |d: &&Decided| {
+        d.plan.acts.iter().any(recorded) || view.tallies.get(&d.key).copied().unwrap_or_default() != d.plan.tally
+    };
+    if !decided.iter().any(|d| changed(&d)) {
+        return Ok(());
+    }
+    let now = ctx.now();
+    let mut tx = ctx.begin().await?;
+    for one in decided.iter().filter(changed) {
+        for new in &one.new {
+            state::insert(&mut tx, new).await?;
+        }
+        for act in &one.plan.acts {
+            match act {
+                Act::Stop(id) => state::set_stopping(&mut tx, *id).await?,
+                Act::Ended { id, crashed } => state::set_ended(&mut tx, *id, *crashed, now).await?,
+                Act::New | Act::Start(_) | Act::Forget(_) => {}
+            }
+        }
+        state::put_tally(&mut tx, &one.key, one.plan.tally).await?;
+    }
+    tx.commit().await
+}
+
+/// Carries the decisions out. What fails is said and done again in the next run.
+async fn act(ctx: &Ctx, view: &View, decided: &[Decided]) -> (Status, BTreeMap<Key, String>) {
+    let mut status = Status::default();
+    let mut troubles = BTreeMap::new();
+    for one in decided {
+        status.processes += 1;
+        status.next_look = [status.next_look, one.plan.again].into_iter().flatten().min();
+        if let Err(problem) = act_one(ctx, view, one, &mut status).await {
+            tracing::warn!(service = %one.key.service, environment = %one.key.environment, %problem, "an instance could not be brought into its wanted state");
+            troubles.insert(one.key.clone(), problem.to_string());
+        }
+    }
+    (status, troubles)
+}
+
+async fn act_one(ctx: &Ctx, view: &View, one: &Decided, status: &mut Status) -> Result<()> {
+    let engine = &ctx.platform().ports().engine;
+    let generation = view.generation(&one.key);
+    let grace = view.wanted(&one.key).map_or(STOP_DEFAULT, |(_, process, _)| process.stop.0);
+    let mut first_problem = None;
+    for act in &one.plan.acts {
+        let outcome = match act {
+            Act::New => Ok(()),
+            Act::Start(id) => start::start(ctx, view, &one.key, *id).await.map(|()| status.started += 1),
+            Act::Stop(id) => engine.stop(*id, generation, grace).await.map(|()| status.stopped += 1),
+            Act::Ended { .. } => {
+                status.ended += 1;
+                Ok(())
+            }
+            Act::Forget(id) => forget(ctx, *id, generation).await.map(|()| status.forgotten += 1),
+        };
+        first_problem = first_problem.or(outcome.err());
+    }
+    for new in &one.new {
+        let outcome = start::start(ctx, view, &one.key, new.id).await.map(|()| status.started += 1);
+        first_problem = first_problem.or(outcome.err());
+    }
+    first_problem.map_or(Ok(()), Err)
+}
+
+/// The engine forgets first: a crash in between leaves a record that is forgotten the next time.
+async fn forget(ctx: &Ctx, id: InstanceId, generation: Generation) -> Result<()> {
+    ctx.platform().ports().engine.remove(id, generation).await?;
+    let mut tx = ctx.begin().await?;
+    state::delete(&mut tx, id).await?;
+    tx.commit().await
+}
+
+fn strangers(view: &View) -> usize {
+    let known: std::collections::BTreeSet<_> = view.known.values().flatten().map(|k| k.id).collect();
+    view.seen.keys().filter(|id| !known.contains(id)).count()
+}

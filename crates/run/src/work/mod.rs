@@ -1,0 +1,11 @@
+//! The reconciler: reads, decides, records, acts, publishes.
+
+mod features;
+mod follow;
+mod instances;
+mod seen;
+mod start;
+
+pub(crate) use features::EngineFeatures;
+pub(crate) use follow::{Follow, Position};
+pub(crate) use instances::Instances;
