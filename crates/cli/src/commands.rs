@@ -31,6 +31,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod env;
 pub mod events;
+pub mod explain;
 pub mod git_credential;
 pub mod git_remote;
 pub mod login;

@@ -1,30 +1,22 @@
 //! Which service a folder is: what its manifest says, else what its `orlop` git remote says, else
 //! its name.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+pub use api::manifest::FILE as MANIFEST;
+use api::manifest::{self, Manifest};
 use base::limits::MANIFEST_BYTES_MAX;
 use base::{Problem, Result, ServiceName, TeamName};
-use serde::Deserialize;
-
-/// The manifest's file name.
-pub const MANIFEST: &str = "orlop.yaml";
 
 /// A folder with code.
 #[derive(Debug)]
 pub struct Project {
     /// The folder that holds the manifest, else the one that holds `.git`, else the one asked for.
     pub root: PathBuf,
-    head: Head,
+    manifest: Manifest,
     remote: Option<ServiceName>,
-}
-
-/// The two keys of the manifest that say whose it is. All others are the server's to judge.
-#[derive(Debug, Default, Deserialize)]
-struct Head {
-    service: Option<String>,
-    team: Option<String>,
 }
 
 /// Finds the project that `folder` lies in.
@@ -35,16 +27,13 @@ pub fn find(folder: &Path) -> Result<Project> {
 
 /// The project that `folder` is the root of.
 pub fn at(folder: &Path) -> Result<Project> {
-    Ok(Project { root: folder.to_owned(), head: head(&folder.join(MANIFEST))?, remote: remote(folder) })
+    Ok(Project { root: folder.to_owned(), manifest: manifest(&folder.join(MANIFEST))?, remote: remote(folder) })
 }
 
 impl Project {
     /// The name of the service.
     pub fn service(&self) -> Result<ServiceName> {
-        if let Some(name) = &self.head.service {
-            return name.parse().map_err(|bad| Problem::from(bad).at(self.root.join(MANIFEST).display()));
-        }
-        if let Some(name) = &self.remote {
+        if let Some(name) = self.manifest.service.as_ref().or(self.remote.as_ref()) {
             return Ok(name.clone());
         }
         let folder = self.root.file_name().unwrap_or_default().to_string_lossy();
@@ -55,9 +44,8 @@ impl Project {
     }
 
     /// The team that the manifest names.
-    pub fn team(&self) -> Result<Option<TeamName>> {
-        let parse = |name: &String| name.parse().map_err(|bad| Problem::from(bad).at(self.root.join(MANIFEST).display()));
-        self.head.team.as_ref().map(parse).transpose()
+    pub fn team(&self) -> Option<&TeamName> {
+        self.manifest.team.as_ref()
     }
 
     /// The commit that the working tree is based on, if there is one.
@@ -73,24 +61,19 @@ impl Project {
     }
 }
 
-fn head(path: &Path) -> Result<Head> {
-    let bytes = match fs::metadata(path) {
-        Err(_) => return Ok(Head::default()),
-        Ok(meta) if meta.len() > MANIFEST_BYTES_MAX as u64 => {
-            return Err(Problem::too_large("manifest-too-large", "the manifest is larger than 256 KiB").at(path.display()));
-        }
-        Ok(_) => fs::read_to_string(path),
+/// What the manifest says; an absent one says nothing. Its faults are found before anything is sent.
+fn manifest(path: &Path) -> Result<Manifest> {
+    let unreadable = |e: std::io::Error| {
+        Problem::invalid("manifest-unreadable", format!("the service file cannot be read: {e}")).at(path.display())
     };
-    let text = bytes.map_err(|e| Problem::invalid("manifest-unreadable", e).at(path.display()))?;
-    if text.trim().is_empty() {
-        return Ok(Head::default());
-    }
-    let read: Result<Option<Head>, _> = serde_saphyr::from_str(&text);
-    read.map(Option::unwrap_or_default).map_err(|e| {
-        let place = e.location().map_or_else(String::new, |l| format!(":{}:{}", l.line(), l.column()));
-        Problem::invalid("bad-manifest", format!("the manifest cannot be understood: {}", e.without_snippet()))
-            .at(format!("{}{place}", path.display()))
-    })
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::default()),
+        Err(e) => return Err(unreadable(e)),
+    };
+    let mut bytes = Vec::new();
+    file.take(MANIFEST_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    manifest::parse_bytes(&bytes, &path.display().to_string())
 }
 
 /// A folder's name made to fit the grammar of service names.
@@ -183,10 +166,10 @@ mod tests {
     fn manifest_then_remote_then_folder() {
         check(&[], ".", Ok("my-shop-2"), "");
         check(&[(".git/config", CONFIG)], "src/deep", Ok("checkout"), "");
-        check(&[(".git/config", CONFIG), ("orlop.yaml", "service: till\nrun: {x: 1}\n")], "src", Ok("till"), "");
+        check(&[(".git/config", CONFIG), ("orlop.yaml", "service: till\nrun: {stop: 5s}\n")], "src", Ok("till"), "");
         check(&[(".git/config", CONFIG), ("api/orlop.yaml", "")], "api/src", Ok("api"), "api");
         check(&[("orlop.yaml", "# nothing\n")], ".", Ok("my-shop-2"), "");
-        check(&[("orlop.yaml", "service: Till")], ".", Err("orlop.yaml: `Till` is not a service name"), "");
+        check(&[("orlop.yaml", "service: Till")], ".", Err("orlop.yaml:1:10: "), "");
         check(&[("orlop.yaml", "service: [")], ".", Err("orlop.yaml:1:"), "");
     }
 

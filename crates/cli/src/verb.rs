@@ -28,6 +28,7 @@ pub enum Verb {
     Cancel(cancel::Args),
     Why(why::Args),
     Doctor(doctor::Args),
+    Explain(explain::Args),
     #[command(subcommand)]
     Service(service::Verb),
     #[command(subcommand)]
@@ -78,6 +79,7 @@ impl Verb {
             Self::Cancel(args) => args.run(ctx).await,
             Self::Why(args) => args.run(ctx).await,
             Self::Doctor(args) => args.run(ctx).await,
+            Self::Explain(args) => args.run(ctx).await,
             Self::Service(verb) => verb.run(ctx).await,
             Self::Team(verb) => verb.run(ctx).await,
             Self::Person(verb) => verb.run(ctx).await,

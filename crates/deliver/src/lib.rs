@@ -1,2 +1,36 @@
-//! deliver.
+//! Source → build → release → rollout → undo. What is pushed or uploaded is built once into an
+//! artifact, becomes an immutable release, and takes the traffic of an environment only after its
+//! instances were observed healthy; every step can be watched, stopped and taken back.
+
+mod decide;
+mod http;
+mod model;
 pub mod recipe;
+mod state;
+mod work;
+
+use std::collections::BTreeMap;
+
+use kernel::Capability;
+
+pub use work::steps::steps_main;
+
+/// What builds may get of the environment that the platform itself was started with. Which of the
+/// variables are handed on is said by `build.pass_env`.
+#[derive(Clone, Default)]
+pub struct BuildEnvironment {
+    /// All variables of `orlop up`.
+    pub vars: BTreeMap<String, String>,
+}
+
+/// Registers the capability.
+pub fn capability(environment: BuildEnvironment) -> Capability {
+    let shared = work::Shared::new(environment);
+    Capability::named("deliver")
+        .migration("deliver", include_str!("../migrations/0001_deliver.sql"))
+        .endpoints(http::endpoints(&shared))
+        .job(work::Build::new(&shared))
+        .reconciler(work::Rollouts)
+        .reconciler(work::Garbage::new(&shared))
+        .hook(work::DiskWatermark)
+}

@@ -35,3 +35,22 @@ impl Fact for ServiceState {
         self.service.to_string()
     }
 }
+
+/// Wish to `catalog`: this service shall exist; subject: its name. An existing service stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceWanted {
+    /// The service.
+    pub service: ServiceName,
+    /// The team that shall own it.
+    pub team: TeamName,
+    /// One line about it.
+    pub description: String,
+}
+
+impl Fact for ServiceWanted {
+    const KIND: &'static str = "catalog.service.wanted";
+    fn subject(&self) -> String {
+        self.service.to_string()
+    }
+}

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use access::{PersonChanged, SettingChanged, TeamState, TokenChanged};
-pub use catalog::{ServiceKind, ServiceState};
+pub use catalog::{ServiceKind, ServiceState, ServiceWanted};
 pub use deliver::{
     BuildSeen, Health, InstanceSet, InstancesWanted, Need, NeedKind, ProcessWanted, ReleaseMade, RolloutSeen,
     RolloutState, TrafficShare, TrafficWanted,
@@ -40,6 +40,7 @@ pub const KINDS: &[&str] = &[
     TeamState::KIND,
     TokenChanged::KIND,
     ServiceState::KIND,
+    ServiceWanted::KIND,
     BuildSeen::KIND,
     InstancesWanted::KIND,
     ReleaseMade::KIND,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base::{Problem, Result};
+use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,8 @@ pub struct Running {
     workers: Vec<Handle>,
     accepting: Vec<JoinHandle<()>>,
     administration: Vec<JoinHandle<()>>,
+    /// Ends accepting.
+    closing: CancellationToken,
     /// Ends the worker threads.
     stop: CancellationToken,
     replaced: CancellationToken,
@@ -69,12 +72,10 @@ impl Running {
 
     /// Stops accepting, lets requests under way finish within the drain time, ends.
     pub async fn stop(self) {
-        let Self { core, workers, accepting, administration, stop, drain, .. } = self;
+        let Self { core, workers, accepting, administration, closing, stop, drain, .. } = self;
         tracing::info!(connections = core.connections.load(Ordering::Relaxed), "draining");
         core.is_ending.store(true, Ordering::SeqCst);
-        for task in &accepting {
-            task.abort();
-        }
+        closing.cancel();
         for task in accepting {
             let _ = task.await;
         }
@@ -124,12 +125,14 @@ pub async fn start(mut options: Options) -> Result<Running> {
     let workers = (0..count).map(|i| worker::start(&core, i, stop.clone())).collect::<Result<Vec<_>>>()?;
     let replaced = CancellationToken::new();
     let own = Worker::new(Arc::clone(&core), count);
-    let hand_over = HandOver::new(&listeners, replaced.clone())?;
+    let closing = CancellationToken::new();
+    let hand_over = HandOver::new(&listeners, replaced.clone(), closing.clone())?;
     let mut administration = admin::serve(&options.dir, &own, hand_over, taken.is_some()).await?;
     administration.push(tokio::spawn(worker::sweep(own)));
     let mut accepting = Vec::new();
     for listener in listeners {
-        accepting.push(tokio::spawn(accept(async_listener(listener)?, Arc::clone(&core), routes_to(&workers))));
+        let listener = async_listener(listener)?;
+        accepting.push(tokio::spawn(accept(listener, Arc::clone(&core), routes_to(&workers), closing.clone())));
     }
     if let Some(taken) = taken {
         taken.accepted().await?;
@@ -138,7 +141,7 @@ pub async fn start(mut options: Options) -> Result<Running> {
     }
     tracing::info!(?addresses, generation = %core.table.load().generation(), "serving");
     let drain = options.drain;
-    Ok(Running { core, addresses, workers, accepting, administration, stop, replaced, drain })
+    Ok(Running { core, addresses, workers, accepting, administration, closing, stop, replaced, drain })
 }
 
 fn make_dir(dir: &Path) -> Result<()> {
@@ -179,10 +182,23 @@ fn routes_to(workers: &[Handle]) -> Vec<Route> {
     workers.iter().map(|h| (Arc::clone(&h.worker), h.connections.clone())).collect()
 }
 
-/// Accepts connections and gives each to the worker with the fewest.
-async fn accept(listener: tokio::net::TcpListener, core: Arc<Core>, workers: Vec<Route>) {
+/// Accepts connections and gives each to the worker with the fewest. When it is to end, it still
+/// takes those that the kernel has accepted: they would be reset.
+async fn accept(
+    listener: tokio::net::TcpListener,
+    core: Arc<Core>,
+    workers: Vec<Route>,
+    closing: CancellationToken,
+) {
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let next = match closing.run_until_cancelled(listener.accept()).await {
+            Some(next) => next,
+            None => match listener.accept().now_or_never() {
+                Some(Ok(next)) => Ok(next),
+                _ => return,
+            },
+        };
+        let (stream, peer) = match next {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting failed");

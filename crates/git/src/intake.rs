@@ -115,7 +115,8 @@ fn room(repository: &Repository, limits: &ReceiveLimits) -> Result<u64> {
     Ok(limits.repository_bytes_max.saturating_sub(repository.bytes_on_disk()?))
 }
 
-fn quota(limits: &ReceiveLimits) -> Problem {
+/// The repository would be too large.
+pub(crate) fn quota(limits: &ReceiveLimits) -> Problem {
     let most = base::Bytes(limits.repository_bytes_max);
     Problem::too_large("repository-full", format!("with this push the repository would be larger than {most}"))
         .hint("delete branches with large files, or have the limit raised")

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::{Result, ServiceName};
 use gix::ObjectId;
 use ports::{PushUpdate, PushVerdict, ReceiveLimits, ReceivePolicy};
+use tokio::time::Instant;
 
 use crate::commands::{Command, Request};
 use crate::intake::{self, Spooled};
@@ -16,8 +17,9 @@ use crate::quarantine::Quarantine;
 use crate::store::Store;
 use crate::{Shared, commit, refs};
 
-/// Longest time a policy may think about one update.
+/// Longest time a policy may think about one update, and about all of a push.
 const JUDGE_MAX: Duration = Duration::from_secs(30);
+const JUDGE_ALL_MAX: Duration = Duration::from_secs(300);
 
 /// What a push is about.
 pub(crate) struct Push {
@@ -39,7 +41,7 @@ pub(crate) async fn land(
     refuse_rest_if_atomic(request);
     judge(push, request, &described).await;
     refuse_rest_if_atomic(request);
-    let commands = std::mem::take(&mut request.commands);
+    let commands = request.commands.clone();
     let (repository, limits, atomic) = (push.repository.clone(), push.limits, request.atomic);
     let lock = push.shared.locks.of(&push.service).lock_owned().await;
     request.commands = push
@@ -123,9 +125,11 @@ fn describe(store: &Store, command: &mut Command) -> Result<Option<PushUpdate>> 
 }
 
 async fn judge(push: &Push, request: &mut Request, described: &[Option<PushUpdate>]) {
+    let ends = Instant::now() + JUDGE_ALL_MAX;
     for (command, update) in request.commands.iter_mut().zip(described) {
         let (None, Some(update)) = (&command.refused, update) else { continue };
-        command.refused = match tokio::time::timeout(JUDGE_MAX, push.policy.judge(update)).await {
+        let until = ends.min(Instant::now() + JUDGE_MAX);
+        command.refused = match tokio::time::timeout_at(until, push.policy.judge(update)).await {
             Ok(PushVerdict::Accept) => None,
             Ok(PushVerdict::Refuse(why)) => Some(why),
             Err(_) => Some("the platform did not decide in time; push again".to_owned()),
@@ -169,20 +173,34 @@ fn settle(
         return Ok(commands);
     }
     if let Some(quarantine) = quarantine {
+        // Other pushes may have landed since this one began to stream.
+        if repository.bytes_on_disk()?.saturating_add(quarantine.bytes()) > limits.repository_bytes_max {
+            return Err(intake::quota(limits));
+        }
         quarantine.migrate()?;
     }
     move_refs(repository, &mut commands, atomic)?;
     Ok(commands)
 }
 
+/// Moves what is not refused: together if atomic, else one by one. What fails is looked at again,
+/// because the truth about a ref is where it is, not what moving it answered.
 fn move_refs(repository: &Repository, commands: &mut [Command], atomic: bool) -> Result<()> {
-    if atomic {
-        return refs::apply(repository, &commands.iter().collect::<Vec<_>>());
+    let accepted: Vec<&Command> = commands.iter().filter(|c| c.refused.is_none()).collect();
+    let batches: Vec<&[&Command]> = if atomic { vec![&accepted] } else { accepted.chunks(1).collect() };
+    let mut failed = false;
+    for batch in batches {
+        if let Err(problem) = refs::apply(repository, batch) {
+            tracing::error!(%problem, first = %batch.first().map_or("", |c| &c.name), "refs could not be moved");
+            failed = true;
+        }
     }
-    for command in commands.iter_mut().filter(|c| c.refused.is_none()) {
-        if let Err(problem) = refs::apply(repository, &[&*command]) {
-            tracing::warn!(%problem, reference = %command.name, "a ref could not be moved");
-            command.refused = Some("the server could not move it".to_owned());
+    if failed {
+        let present = refs::list(&repository.open()?)?;
+        for command in commands.iter_mut().filter(|c| c.refused.is_none()) {
+            if refs::find(&present, &command.name) != command.new {
+                command.refused = Some("the server could not move it; its log tells why".to_owned());
+            }
         }
     }
     Ok(())

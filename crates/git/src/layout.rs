@@ -69,7 +69,7 @@ impl Repository {
         Ok(repository.to_thread_local())
     }
 
-    /// Bytes of all its packs and loose objects.
+    /// Bytes of all its packs and loose objects; not of packs that were merged and will go.
     pub(crate) fn bytes_on_disk(&self) -> Result<u64> {
         let mut total = 0u64;
         for folder in list(&self.objects())? {
@@ -77,8 +77,8 @@ impl Repository {
             if quarantine || !folder.is_dir() {
                 continue;
             }
-            for file in list(&folder)? {
-                total = total.saturating_add(fs::metadata(&file).map_or(0, |m| m.len()));
+            for file in list(&folder)?.iter().filter(|f| !crate::tidy::is_merged(f)) {
+                total = total.saturating_add(fs::metadata(file).map_or(0, |m| m.len()));
             }
         }
         Ok(total)

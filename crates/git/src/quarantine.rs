@@ -68,6 +68,12 @@ impl Quarantine {
         Store::open(self.dir.clone())
     }
 
+    /// Bytes of the pack and its index.
+    pub(crate) fn bytes(&self) -> u64 {
+        let entries = fs::read_dir(self.dir.join("pack")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()).map(|m| m.len()).sum()
+    }
+
     /// Moves the objects into the repository for good.
     pub(crate) fn migrate(&self) -> Result<()> {
         let Some(name) = &self.name else { return Ok(()) };

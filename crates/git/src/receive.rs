@@ -63,7 +63,7 @@ async fn carry_out(
     drop(turn);
     let moved = match outcome {
         Ok((moved, notes)) => {
-            for note in notes {
+            for note in notes.iter().filter(|_| !moved.is_empty()) {
                 let _ = reply.show(&format!("note: {note}")).await;
             }
             let _ = reply.report(&report(Ok(()), &request)).await;

@@ -29,10 +29,15 @@ pub(crate) fn list(repository: &gix::Repository) -> Result<Vec<(String, ObjectId
     Ok(out)
 }
 
+/// Where a ref is.
+pub(crate) fn find(refs: &[(String, ObjectId)], name: &str) -> Option<ObjectId> {
+    let at = refs.binary_search_by(|(other, _)| other.as_str().cmp(name)).ok()?;
+    refs.get(at).map(|(_, id)| *id)
+}
+
 /// Why a command cannot be carried out on these refs, if it cannot.
 pub(crate) fn conflict(refs: &[(String, ObjectId)], command: &Command) -> Option<String> {
-    let now = refs.binary_search_by(|(name, _)| name.as_str().cmp(&command.name)).ok();
-    let now = now.and_then(|at| refs.get(at)).map(|(_, id)| *id);
+    let now = find(refs, &command.name);
     if now != command.old {
         return Some(match (now, command.old) {
             (None, _) => "it does not exist here; `git fetch --prune` first".to_owned(),

@@ -67,7 +67,7 @@ impl Tidy {
         let merged = merge(repository, &sources)?;
         tracing::info!(repository = %repository.path().display(), packs = sources.len(), "merged small packs");
         let mut list = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
-        for source in sources.into_iter().filter(|s| !s.file_stem().is_some_and(|stem| stem == merged.as_str())) {
+        for source in sources.into_iter().filter(|s| s.file_stem().is_none_or(|stem| stem != merged.as_str())) {
             fs::write(source.with_extension(MARK), "").map_err(|e| internal("marking a merged pack", e))?;
             list.push((Instant::now(), source));
         }
@@ -96,6 +96,11 @@ pub(crate) fn remove_merged(repository: &Repository) -> Result<()> {
     Ok(())
 }
 
+/// Whether a file belongs to a pack whose objects are all in a later one.
+pub(crate) fn is_merged(file: &Path) -> bool {
+    file.with_extension(MARK).exists()
+}
+
 /// The index first: a pack without one is not seen. The mark last.
 fn remove_pack(pack: &Path) {
     for ending in ["idx", "pack", MARK] {
@@ -114,7 +119,7 @@ fn packs(repository: &Repository) -> Result<Vec<(u64, PathBuf)>> {
     let mut out = Vec::new();
     for path in files(repository)? {
         let is_pack = path.extension().is_some_and(|e| e == "pack");
-        if is_pack && path.with_extension("idx").is_file() && !path.with_extension(MARK).exists() {
+        if is_pack && path.with_extension("idx").is_file() && !is_merged(&path) {
             out.push((fs::metadata(&path).map_err(|e| internal("looking at packs", e))?.len(), path));
         }
     }

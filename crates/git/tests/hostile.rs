@@ -418,3 +418,19 @@ async fn a_client_that_goes_away() {
     assert_eq!(server.rules.landed.lock().unwrap()[0].new.as_deref(), Some(tip.as_str()));
     assert!(server.state("shop").contains(&tip));
 }
+
+/// Between the report and the last line the policy is silent for longer than some proxies wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_bridged() {
+    if !has_git() {
+        return;
+    }
+    let (server, main) = prepared().await;
+    let mut pack = Pack::default();
+    let tip = pack.history(b"second").to_string();
+    *server.rules.landing.lock().unwrap() = Duration::from_millis(5_500);
+    let head = commands("report-status side-band-64k", &[(&main, &tip, "refs/heads/main")]);
+    let said = send(&server, &[&head[..], &pack.bytes()].concat(), 1_000).await;
+    let (report, alive, line) = (said.find("ok refs/heads/main"), said.find("0005\u{1}"), said.find("\u{2}done\n"));
+    assert!(report.is_some() && report < alive && alive < line && said.ends_with("0000"), "{said:?}");
+}

@@ -25,4 +25,6 @@ pub use endpoints::{
 pub use jobs::{Job, JobOutcome};
 pub use permit::{Authority, Credential, Identity, Permit, Role, Target, authorize};
 pub use platform::{Platform, Ports};
+pub use ports::ByteStream;
 pub use reconcile::Reconciler;
+pub use store::idempotency_find;

@@ -3,6 +3,8 @@
 //! conformance suite per port runs on every driver and on the fake.
 
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 mod gateway;
 mod objects;

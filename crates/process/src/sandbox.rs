@@ -105,8 +105,7 @@ pub(crate) fn start(plan: &Plan, place: impl FnOnce(i32) -> Result<(), String>) 
     }
     let Some(init) = sys::clone_process(namespaces(plan)).map_err(|e| format!("make new namespaces: {e}"))? else {
         let keep = [theirs.as_raw_fd(), out.as_raw_fd(), err.as_raw_fd()];
-        let status = i32::from(sys::close_all_but(&keep).is_err());
-        if status == 0 {
+        if sys::close_all_but(&keep).and_then(|()| detach_standard_streams()).is_ok() {
             init::run(plan, theirs, out, err);
         }
         sys::exit_now(1)
@@ -120,6 +119,13 @@ pub(crate) fn start(plan: &Plan, place: impl FnOnce(i32) -> Result<(), String>) 
         return Err(why);
     }
     Ok(running)
+}
+
+/// The keeper's standard output leads to the engine, which waits for its end.
+fn detach_standard_streams() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    sys::become_fd(null.as_fd(), 0)?;
+    sys::become_fd(null.as_fd(), 1)
 }
 
 /// Kills init, and with it everything in its pid namespace, and reaps it.

@@ -1,1 +1,20 @@
-//! server.
+//! The HTTP face of the control plane: mounts the endpoint table, decides who may call once after
+//! routing, keeps limits and deadlines, and turns every failure into a problem (RFC 9457).
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
+mod call;
+mod credential;
+mod idempotency;
+mod listen;
+mod pages;
+mod platform;
+mod reply;
+mod router;
+
+pub use listen::{Options, Server};
+pub use platform::{Doctor, endpoints as platform_endpoints};
+pub use router::router;

@@ -113,8 +113,8 @@ async fn ensure(ctx: &Ctx<'_>, service: &ServiceName, project: &Project) -> Resu
         Err(problem) if problem.kind == Kind::NotFound && problem.code != "foreign-answer" => {}
         Err(problem) => return Err(problem),
     }
-    let team = match project.team()? {
-        Some(team) => team,
+    let team = match project.team() {
+        Some(team) => team.clone(),
         None => only_team(service, &client.get::<Whoami>(&Nothing {}).await?)?,
     };
     let made = NewService { service: service.clone(), description: String::new() };

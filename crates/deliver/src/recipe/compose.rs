@@ -47,7 +47,9 @@ pub(super) fn plan(tree: &Tree, wish: &Wish) -> Result<Plan> {
         Some(RecipeName::Procfile) => command::bare(RecipeName::Procfile),
         Some(name) => match LANGUAGES.iter().find(|row| row.name == name && (row.fits)(tree)) {
             Some(row) => of_language((row.language)(tree, &told)?, &told)?,
-            None if name == RecipeName::Python && told.anything() => of_language(python::language(tree, &told)?, &told)?,
+            None if name == RecipeName::Python && told.anything() => {
+                of_language(python::language(tree, &told)?, &told)?
+            }
             None => return Err(does_not_fit(tree, name)),
         },
     };
@@ -91,7 +93,9 @@ fn of_language(language: Language, told: &Told) -> Result<Plan> {
     let mut processes = BTreeMap::new();
     if !told.anything() {
         let runs = match language.start? {
-            Start::Command(command, own) => Runs { command, env: laid_over(&language.env, own), kind: ProcessKind::Web },
+            Start::Command(command, own) => {
+                Runs { command, env: laid_over(&language.env, own), kind: ProcessKind::Web }
+            }
             Start::Site => Runs { command: Vec::new(), env: BTreeMap::new(), kind: ProcessKind::Site },
         };
         processes.insert(ProcessName::web(), runs);

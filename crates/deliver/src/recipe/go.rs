@@ -13,7 +13,8 @@ pub(super) fn fits(tree: &Tree) -> bool {
 }
 
 /// Folders that a program may read while it runs.
-const FOLDERS: &[&str] = &["assets", "config", "content", "locales", "migrations", "public", "static", "templates", "views", "web"];
+const FOLDERS: &[&str] =
+    &["assets", "config", "content", "locales", "migrations", "public", "static", "templates", "views", "web"];
 /// Most commands of a module.
 const PROGRAMS_MAX: usize = 50;
 
@@ -25,10 +26,17 @@ pub(super) fn language(tree: &Tree, told: &Told) -> Result<Language> {
             .at("go.mod")
             .hint("put `package main` into main.go or cmd/NAME/main.go"));
     }
-    let named: Vec<_> = all.iter().filter(|(name, _)| told.words().any(|w| w.rsplit('/').next() == Some(name))).collect();
+    let named: Vec<_> =
+        all.iter().filter(|(name, _)| told.words().any(|w| w.rsplit('/').next() == Some(name))).collect();
     let like_module = all.iter().find(|(name, _)| *name == module);
     let built: Vec<&(String, String)> = match (all.as_slice(), like_module) {
-        (_, _) if told.anything() => if named.is_empty() { all.iter().collect() } else { named },
+        (_, _) if told.anything() => {
+            if named.is_empty() {
+                all.iter().collect()
+            } else {
+                named
+            }
+        }
         ([one], _) | (_, Some(one)) => vec![one],
         _ => return Err(several(&all)),
     };
@@ -71,13 +79,17 @@ fn module(tree: &Tree) -> Result<String> {
     let path = text.lines().find_map(|line| line.trim().strip_prefix("module ")).map(|p| p.trim().trim_matches('"'));
     // A major version is no name: example.com/shop/v2 (Go modules reference, *Major version suffixes*).
     let version = |s: &str| s.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    path.and_then(|path| path.rsplit('/').find(|segment| !version(segment))).filter(|name| is_plain(name)).map(str::to_owned).ok_or_else(
-        || {
-            problem("bad-go-mod", format!("go.mod names no module that could be a program: `{}`", shown(path.unwrap_or_default())))
-                .at("go.mod")
-                .hint("the first line should be like `module example.com/shop`")
-        },
-    )
+    path.and_then(|path| path.rsplit('/').find(|segment| !version(segment)))
+        .filter(|name| is_plain(name))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            problem(
+                "bad-go-mod",
+                format!("go.mod names no module that could be a program: `{}`", shown(path.unwrap_or_default())),
+            )
+            .at("go.mod")
+            .hint("the first line should be like `module example.com/shop`")
+        })
 }
 
 /// Programs and the packages they are built from.
@@ -90,9 +102,12 @@ fn programs(tree: &Tree, module: &str) -> Vec<(String, String)> {
 fn several(all: &[(String, String)]) -> base::Problem {
     let names = || all.iter().map(|(name, _)| name);
     let first = names().next().map(String::as_str).unwrap_or_default();
-    problem("several-binaries", format!("found {} programs and cannot tell which one serves: {}", all.len(), listed(names())))
-        .at("go.mod")
-        .hint(format!("add a file `Procfile` with the line `web: ./{first}` (one line for each process you want)"))
+    problem(
+        "several-binaries",
+        format!("found {} programs and cannot tell which one serves: {}", all.len(), listed(names())),
+    )
+    .at("go.mod")
+    .hint(format!("add a file `Procfile` with the line `web: ./{first}` (one line for each process you want)"))
 }
 
 fn is_plain(name: &str) -> bool {

@@ -56,7 +56,9 @@ fn base(tree: &Tree, package: &Package) -> Language {
         runtime_tools: vec!["node"],
         output: Output::Folder {
             from: String::new(),
-            leave_out: [".git", ".orlop", "node_modules/.cache", ".next/cache", ".yarn/cache"].map(str::to_owned).to_vec(),
+            leave_out: [".git", ".orlop", "node_modules/.cache", ".next/cache", ".yarn/cache"]
+                .map(str::to_owned)
+                .to_vec(),
         },
         env,
         start: Err(start::nothing()),
@@ -70,7 +72,9 @@ fn evidence(tree: &Tree, package: &Package) -> Vec<String> {
         None => "found package.json".to_owned(),
     }];
     match package.manager.lock() {
-        Some(lock) if package.locked => evidence.push(format!("found {lock}: `{}` installs from it", package.manager.program())),
+        Some(lock) if package.locked => {
+            evidence.push(format!("found {lock}: `{}` installs from it", package.manager.program()))
+        }
         _ if package.has_dependencies() => evidence.push(format!(
             "no lock file: versions of dependencies may differ from build to build; commit {}",
             package.manager.lock().unwrap_or("package-lock.json")
@@ -152,9 +156,11 @@ impl Manager {
     fn prune(self) -> Option<Vec<&'static str>> {
         match self {
             Self::Npm => Some(vec!["npm", "prune", "--omit=dev"]),
-            Self::Yarn => {
-                Some("yarn install --non-interactive --production=true --ignore-scripts --prefer-offline".split(' ').collect())
-            }
+            Self::Yarn => Some(
+                "yarn install --non-interactive --production=true --ignore-scripts --prefer-offline"
+                    .split(' ')
+                    .collect(),
+            ),
             Self::Pnpm => Some(vec!["pnpm", "prune", "--prod"]),
             // Needs a plugin that not every version has.
             Self::YarnBerry => None,

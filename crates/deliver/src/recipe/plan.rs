@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use base::{ProcessName, Problem, Result};
+use base::{Problem, ProcessName, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Output, RecipeName};
@@ -102,10 +102,11 @@ impl Plan {
             _ => None,
         };
         let env = &self.env;
-        let runs = self
-            .processes
-            .entry(main.unwrap_or_else(ProcessName::web))
-            .or_insert_with(|| Runs { command: Vec::new(), env: env.clone(), kind: ProcessKind::Web });
+        let runs = self.processes.entry(main.unwrap_or_else(ProcessName::web)).or_insert_with(|| Runs {
+            command: Vec::new(),
+            env: env.clone(),
+            kind: ProcessKind::Web,
+        });
         runs.command = command;
         if runs.kind == ProcessKind::Site {
             runs.kind = ProcessKind::Web;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use base::placeholder::names;
-use base::{ProcessName, Problem, Result};
+use base::{Problem, ProcessName, Result};
 
 use super::plan::ProcessKind;
 use super::shown;
@@ -53,9 +53,8 @@ impl Procfile {
     }
 
     fn take_line(&mut self, line: &str) -> Result<()> {
-        let is_name = |name: &str| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        };
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         let (name, line) = line.split_once(':').filter(|(name, _)| is_name(name)).ok_or_else(|| {
             bad(format!("`{}` is not a line of a Procfile", shown(line)))
                 .hint("write a name of letters, digits and hyphens, a colon, and a command: `web: ./server`")

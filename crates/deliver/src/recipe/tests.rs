@@ -89,7 +89,10 @@ fn check_plan(plan: &Plan) {
         assert!(!step.command.iter().any(|word| word == "sh" || word == "/bin/sh"), "{plan}");
     }
     for value in plan.env.values().chain(plan.processes.values().flat_map(|runs| runs.env.values())) {
-        assert!(base::placeholder::names(value).all(|name| name != "PORT"), "the port is known to arguments only: {plan}");
+        assert!(
+            base::placeholder::names(value).all(|name| name != "PORT"),
+            "the port is known to arguments only: {plan}"
+        );
     }
     for runs in plan.processes.values() {
         assert_eq!(runs.kind == ProcessKind::Site, runs.command.is_empty(), "{plan}");
@@ -181,7 +184,8 @@ fn hostile_files_are_refused_or_read_and_never_more() {
 /// A file whose content was too large to be loaded is named, not guessed about.
 #[test]
 fn large_files_are_named() {
-    for name in ["Cargo.toml", "package.json", "Procfile", "requirements.txt", "pyproject.toml", "go.mod", "manage.py"] {
+    for name in ["Cargo.toml", "package.json", "Procfile", "requirements.txt", "pyproject.toml", "go.mod", "manage.py"]
+    {
         let files = BTreeMap::from([(name.to_owned(), Entry { size: 10 << 20, executable: false, content: None })]);
         let problem = detect(&Tree::new(files), None).unwrap_err();
         assert_eq!((&*problem.code, problem.place.as_deref()), ("file-too-large", Some(name)));
@@ -244,7 +248,10 @@ fn real_inputs() {
     ]);
     let plan = detect(&Tree::new(crates_io), None).unwrap();
     check_plan(&plan);
-    assert_eq!((plan.recipe, &*plan.processes[&ProcessName::web()].command), (RecipeName::Rust, &["./server".to_owned()][..]));
+    assert_eq!(
+        (plan.recipe, &*plan.processes[&ProcessName::web()].command),
+        (RecipeName::Rust, &["./server".to_owned()][..])
+    );
     assert!(plan.evidence.iter().any(|line| line.contains("`node` fits too")), "{plan}");
 }
 

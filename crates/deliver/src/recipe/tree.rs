@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn paths_that_lead_out_are_dropped() {
-        let t = tree(&[("./a//b", b""), ("../x", b""), ("/etc/passwd", b""), ("a/../../x", b""), ("x\ny", b""), ("", b"")]);
+        let t =
+            tree(&[("./a//b", b""), ("../x", b""), ("/etc/passwd", b""), ("a/../../x", b""), ("x\ny", b""), ("", b"")]);
         assert_eq!(t.paths().collect::<Vec<_>>(), ["a/b"]);
     }
 
@@ -197,8 +198,10 @@ mod tests {
     #[test]
     fn content_is_bounded() {
         let big = vec![b'x'; 250 << 10];
-        let files: Vec<(String, Entry)> =
-            (0..200).map(|n| (format!("d{n}/Cargo.toml"), entry(&big))).chain([("Cargo.toml".into(), entry(&big))]).collect();
+        let files: Vec<(String, Entry)> = (0..200)
+            .map(|n| (format!("d{n}/Cargo.toml"), entry(&big)))
+            .chain([("Cargo.toml".into(), entry(&big))])
+            .collect();
         let t = Tree::new(files.into_iter().collect());
         let kept: usize = t.files.values().filter_map(|e| e.content.as_ref()).map(Vec::len).sum();
         assert!(kept <= TREE_BYTES_MAX && kept > TREE_BYTES_MAX / 2, "{kept}");

@@ -39,17 +39,24 @@ fn failed(e: impl std::fmt::Display) -> Problem {
 pub(crate) struct HandOver {
     listeners: Vec<TcpListener>,
     replaced: CancellationToken,
+    /// Cancelled when the gateway ends by itself: the sockets must not stay open here.
+    closing: CancellationToken,
 }
 
 impl HandOver {
     /// `replaced` is cancelled when a successor serves.
-    pub(crate) fn new(listeners: &[TcpListener], replaced: CancellationToken) -> Result<Self> {
+    pub(crate) fn new(listeners: &[TcpListener], replaced: CancellationToken, closing: CancellationToken) -> Result<Self> {
         let listeners = listeners.iter().map(TcpListener::try_clone).collect::<std::io::Result<_>>();
-        Ok(Self { listeners: listeners.map_err(failed)?, replaced })
+        Ok(Self { listeners: listeners.map_err(failed)?, replaced, closing })
     }
 
     /// Waits for a successor; one that fails changes nothing.
     pub(super) async fn serve(self, socket: UnixListener, core: Arc<Core>) {
+        let closing = self.closing.clone();
+        closing.run_until_cancelled_owned(self.wait(socket, core)).await;
+    }
+
+    async fn wait(self, socket: UnixListener, core: Arc<Core>) {
         loop {
             let stream = match socket.accept().await {
                 Ok((stream, _)) if socket::is_own(&stream) => stream,

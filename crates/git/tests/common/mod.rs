@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Rules {
     /// All updates that were judged.
     pub judged: Mutex<Vec<PushUpdate>>,
     pub limits: Mutex<Option<ReceiveLimits>>,
+    /// How many bodies came compressed.
+    pub zipped: AtomicUsize,
 }
 
 struct Policy(Arc<Rules>);
@@ -145,14 +148,19 @@ async fn receive(
 ) -> Response {
     let service: ServiceName = service.parse().unwrap();
     let limits = rules.limits.lock().unwrap().unwrap_or_default();
-    let reply = sources.receive(&service, body(request), limits, Box::new(Policy(rules))).await;
+    let body = body(request, &rules);
+    let reply = sources.receive(&service, body, limits, Box::new(Policy(rules))).await;
     answer(reply, "application/x-git-receive-pack-result".into())
 }
 
-async fn upload(State((sources, _)): State<Shared>, UrlPath(service): UrlPath<String>, request: Request) -> Response {
+async fn upload(
+    State((sources, rules)): State<Shared>,
+    UrlPath(service): UrlPath<String>,
+    request: Request,
+) -> Response {
     let protocol = protocol(&request);
     let service: ServiceName = service.parse().unwrap();
-    let reply = sources.upload_pack(&service, Some(body(request)), protocol.as_deref()).await;
+    let reply = sources.upload_pack(&service, Some(body(request, &rules)), protocol.as_deref()).await;
     answer(reply, "application/x-git-upload-pack-result".into())
 }
 
@@ -160,11 +168,16 @@ fn protocol(request: &Request) -> Option<String> {
     Some(request.headers().get("git-protocol")?.to_str().unwrap().to_owned())
 }
 
-fn body(request: Request) -> ByteStream {
+fn body(request: Request, rules: &Rules) -> ByteStream {
     let zipped = request.headers().get("content-encoding").is_some_and(|e| e == "gzip");
     let stream = request.into_body().into_data_stream();
     let stream: ByteStream = stream.map(|chunk| chunk.map_err(|e| Problem::invalid("cut", e))).boxed();
-    if zipped { git::gunzip(stream, 64 << 20) } else { stream }
+    if zipped {
+        rules.zipped.fetch_add(1, Ordering::Relaxed);
+        git::gunzip(stream, 64 << 20)
+    } else {
+        stream
+    }
 }
 
 fn answer(reply: base::Result<ByteStream>, content_type: String) -> Response {

@@ -11,11 +11,8 @@ fn archive(entries: &[&str]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         // Straight into the header: the builder itself refuses the names that are tried here.
         header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.as_gnu_mut().unwrap().linkname[..tail.len()].copy_from_slice(tail.as_bytes());
-        let content = if kind == "file" || kind == "exec" { tail.as_bytes() } else { &[] };
-        if !content.is_empty() {
-            header.as_gnu_mut().unwrap().linkname = [0; 100];
-        }
+        let (content, link) = if matches!(kind, "file" | "exec") { (tail, "") } else { ("", tail) };
+        header.as_gnu_mut().unwrap().linkname[..link.len()].copy_from_slice(link.as_bytes());
         header.set_entry_type(match kind {
             "file" | "exec" => EntryType::Regular,
             "dir" => EntryType::Directory,
@@ -27,7 +24,7 @@ fn archive(entries: &[&str]) -> Vec<u8> {
         header.set_mode(if kind == "exec" { 0o6755 } else { 0o640 });
         header.set_size(content.len() as u64);
         header.set_cksum();
-        builder.append(&header, content).unwrap();
+        builder.append(&header, content.as_bytes()).unwrap();
     }
     builder.into_inner().unwrap()
 }

@@ -1,6 +1,8 @@
 //! The program that the tests run inside instances. Its words say what to do; what happened goes to
 //! standard output, one line each, so that a test reads it in the log.
 
+#![allow(unsafe_code, reason = "it tries system calls that no library offers")]
+
 mod attack;
 mod serve;
 

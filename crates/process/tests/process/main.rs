@@ -1,1 +1,8 @@
+//! The engine against the real kernel. Needs Linux with user namespaces; as root it also tries the
+//! engine as an ordinary user.
+
+#[allow(unsafe_code, reason = "ends the keepers of a failed test")]
+mod bench;
+mod conformance;
+
 

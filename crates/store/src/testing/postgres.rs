@@ -34,6 +34,13 @@ impl Cluster {
         if let Some(running) = shared.upgrade() {
             return Some(running);
         }
+        let cluster = Arc::new(Self::own().await?);
+        *shared = Arc::downgrade(&cluster);
+        Some(cluster)
+    }
+
+    /// A server for one test alone, or `None` as with [`Self::shared`].
+    pub async fn own() -> Option<Self> {
         let Some(bin) = find::binaries() else {
             assert!(
                 std::env::var("ORLOP_REQUIRE_PG").as_deref() != Ok("1"),
@@ -44,9 +51,15 @@ impl Cluster {
             );
             return None;
         };
-        let cluster = Arc::new(Self::start(bin).await);
-        *shared = Arc::downgrade(&cluster);
-        Some(cluster)
+        Some(Self::start(bin).await)
+    }
+
+    /// Ends the server as a crash does, without a word to anybody, and starts it again.
+    pub async fn crash(&mut self) {
+        stop(&self.bin, &self.root);
+        let _ = self.server.wait();
+        self.server = serve(&self.bin, &self.root);
+        self.wait().await;
     }
 
     /// The URL of a new, empty database.
@@ -81,14 +94,19 @@ impl Cluster {
         init(&bin, &root);
         let server = serve(&bin, &root);
         let cluster = Self { bin, root, server };
+        cluster.wait().await;
+        cluster
+    }
+
+    async fn wait(&self) {
         for _ in 0..TRIES {
-            if let Ok(connection) = cluster.connect("postgres").await {
+            if let Ok(connection) = self.connect("postgres").await {
                 let _ = connection.close().await;
-                return cluster;
+                return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let log = std::fs::read_to_string(cluster.root.join("log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.root.join("log")).unwrap_or_default();
         panic!("PostgreSQL did not start; its log:\n{log}");
     }
 }

@@ -1,10 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use base::Kind;
 use futures_util::FutureExt;
 use sqlx::Connection;
-use store::{Backend, CommitHook, Options, Read, Store, args};
+use store::testing::Cluster;
+use store::{ANYTHING, Backend, CommitHook, Options, Read, Store, args};
 
 use super::{World, code, fact, say};
 
@@ -110,11 +113,40 @@ pub async fn a_lost_connection_is_not_acknowledged(w: World) {
     let mut tx = store.begin().await.unwrap();
     tx.execute(PUT, args!["lost"]).await.unwrap();
     let problem = tx.commit().await.unwrap_err();
-    assert!(problem.kind == base::Kind::Unavailable, "{problem:?}");
+    assert!(problem.kind == Kind::Unavailable, "{problem:?}");
     let mut tx = store.begin().await.unwrap();
     tx.execute(PUT, args!["found"]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(things(&store).await, 1);
+}
+
+/// What was acknowledged is there, and the same store goes on without being opened again.
+pub async fn a_server_that_crashes_is_found_again(w: World) {
+    if !w.on_postgres() {
+        return;
+    }
+    let mut cluster = Cluster::own().await.expect("it was there a moment ago");
+    let store = Store::open(Options { url: cluster.database().await, ..w.options() }).await.unwrap();
+    for _ in 0..3 {
+        say(&store, "a.b", "x").await;
+    }
+    let mut open = store.begin().await.unwrap();
+    open.append(fact("a.b", "lost")).await.unwrap();
+    // It listens once it has said that anything may have changed.
+    let mut wakes = store.wakes();
+    cluster.crash().await;
+    assert_eq!(store::Read::rows(&mut open, "SELECT 1 AS one", args![]).await.unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(code(open.commit().await), "transaction-broken");
+    let mut tries = 0;
+    while let Err(problem) = store.begin().await {
+        assert!(problem.kind == Kind::Unavailable && tries < 100, "{problem:?}");
+        tries += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(say(&store, "a.b", "y").await, 4);
+    assert!(store.verify_facts().await.unwrap().ok);
+    let anything = async { while &*wakes.recv().await.unwrap().kind != ANYTHING {} };
+    tokio::time::timeout(Duration::from_secs(30), anything).await.expect("who missed wake-ups is told");
 }
 
 /// SQLite reports its page limit exactly as it reports a full disk.
@@ -136,7 +168,7 @@ pub async fn a_full_disk_is_not_acknowledged(w: World) {
         }
     }
     let problem = refused.expect("the file may not grow");
-    assert_eq!((&*problem.code, problem.kind), ("storage-full", base::Kind::Unavailable));
+    assert_eq!((&*problem.code, problem.kind), ("storage-full", Kind::Unavailable));
     assert_eq!(code(tx.execute(PUT, args!["alone"]).await), "transaction-broken");
     assert_eq!(code(tx.commit().await), "transaction-broken");
     assert_eq!(things(&store).await, 0, "not even the statement after the failed one");

@@ -67,6 +67,7 @@ cases! {
     faults::a_statement_that_was_given_up_breaks,
     faults::a_failing_commit_is_not_acknowledged,
     faults::a_lost_connection_is_not_acknowledged,
+    faults::a_server_that_crashes_is_found_again,
     faults::a_full_disk_is_not_acknowledged,
     faults::waiting_has_an_end,
     faults::a_closed_store_says_so,

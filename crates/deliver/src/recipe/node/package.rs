@@ -70,7 +70,10 @@ impl Package {
             name: text(json.get("name")),
             scripts: scripts.filter_map(|(name, line)| Some((name.clone(), line.as_str()?.to_owned()))).collect(),
             main: text(json.get("main")),
-            dependencies: keys("dependencies").chain(keys("devDependencies")).chain(keys("optionalDependencies")).collect(),
+            dependencies: keys("dependencies")
+                .chain(keys("devDependencies"))
+                .chain(keys("optionalDependencies"))
+                .collect(),
             has_dev_dependencies: keys("devDependencies").next().is_some(),
             node: text(json.get("engines").and_then(|engines| engines.get("node"))),
             manager,

@@ -23,16 +23,30 @@ const MAKERS: &[(&str, &str)] = &[
     ("vite", "dist"),
 ];
 /// Programs that serve while somebody develops and are not meant to serve others.
-const DEVELOPMENT: &[&str] =
-    &["astro", "eleventy", "gatsby", "hexo", "ng", "parcel", "react-scripts", "vite", "vue-cli-service", "webpack", "webpack-dev-server"];
+const DEVELOPMENT: &[&str] = &[
+    "astro",
+    "eleventy",
+    "gatsby",
+    "hexo",
+    "ng",
+    "parcel",
+    "react-scripts",
+    "vite",
+    "vue-cli-service",
+    "webpack",
+    "webpack-dev-server",
+];
 /// Options with which a build is told where to put its result.
-const OUT_OPTIONS: &[&str] = &["--outDir", "--out-dir", "--outdir", "--output", "--output-path", "--dist-dir", "-o", "-d"];
+const OUT_OPTIONS: &[&str] =
+    &["--outDir", "--out-dir", "--outdir", "--output", "--output-path", "--dist-dir", "-o", "-d"];
 
 impl Package {
     /// Whether nothing in it would serve requests: no start, or one that is for development.
     pub(super) fn serves_nothing(&self, tree: &Tree) -> bool {
         match self.scripts.get("start").map(|line| words::parse(line)) {
-            Some(Ok(Line::Direct { argv, .. })) => argv.first().is_some_and(|program| DEVELOPMENT.contains(&program.as_str())),
+            Some(Ok(Line::Direct { argv, .. })) => {
+                argv.first().is_some_and(|program| DEVELOPMENT.contains(&program.as_str()))
+            }
             Some(_) => false,
             None => {
                 let server = ["server.js", "server.mjs", "app.js", "index.js"].iter().any(|file| tree.has(file));
@@ -79,7 +93,9 @@ fn folder(package: &Package) -> (String, String) {
         None if OUT_OPTIONS.contains(word) => words.get(at.saturating_add(1)).copied(),
         _ => None,
     });
-    if let Some(folder) = told.map(|folder| folder.trim_start_matches("./").trim_end_matches('/')).filter(plain).filter(|f| !f.is_empty()) {
+    if let Some(folder) =
+        told.map(|folder| folder.trim_start_matches("./").trim_end_matches('/')).filter(plain).filter(|f| !f.is_empty())
+    {
         return (folder.to_owned(), "its build script says so".to_owned());
     }
     match MAKERS.iter().find(|(maker, _)| package.dependencies.contains(*maker)) {

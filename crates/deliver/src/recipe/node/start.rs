@@ -13,8 +13,17 @@ use super::package::Package;
 /// How often one script may lead to the next.
 const SCRIPTS_DEEP_MAX: usize = 5;
 /// Files that are tried where nothing says what to start, in this order.
-const USUAL: &[&str] =
-    &["server.js", "server.mjs", "index.js", "index.mjs", "app.js", "app.mjs", "main.js", "src/server.js", "src/index.js"];
+const USUAL: &[&str] = &[
+    "server.js",
+    "server.mjs",
+    "index.js",
+    "index.mjs",
+    "app.js",
+    "app.mjs",
+    "main.js",
+    "src/server.js",
+    "src/index.js",
+];
 
 pub(super) struct Started {
     pub(super) start: Start,
@@ -54,7 +63,8 @@ fn script(package: &Package, name: &str) -> Result<Started> {
         let line = package.scripts.get(&name).map(String::as_str).unwrap_or_default();
         let around = ["pre", "post"].iter().any(|when| package.scripts.contains_key(&format!("{when}{name}")));
         let parsed = words::parse(line).map_err(|what| {
-            problem("bad-package-json", format!("the script `{}` cannot be read: {what}", shown(&name))).at("package.json")
+            problem("bad-package-json", format!("the script `{}` cannot be read: {what}", shown(&name)))
+                .at("package.json")
                 .hint("write it as you would for a shell, for example `\"start\": \"node server.js\"`")
         })?;
         if around || matches!(parsed, Line::Shell { .. }) {

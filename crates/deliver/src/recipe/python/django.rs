@@ -78,10 +78,13 @@ pub(super) fn start(site: &Site, needs: &Requirements, warn: bool) -> Result<Gue
         let command = format!("python3 -m uvicorn --host 0.0.0.0 --port ${{PORT}} {asgi}:application");
         return Ok(Guess::new(&command, format!("found uvicorn: it serves `{asgi}:application`")));
     }
-    let mut guess = Guess::new("python3 manage.py runserver 0.0.0.0:${PORT} --noreload", "Django's own server runs".to_owned());
+    let mut guess =
+        Guess::new("python3 manage.py runserver 0.0.0.0:${PORT} --noreload", "Django's own server runs".to_owned());
     if warn {
         let file = needs.file;
-        guess.evidence.push(format!("warning: that server is for development; add the line `gunicorn` to {file} and it is used instead"));
+        guess.evidence.push(format!(
+            "warning: that server is for development; add the line `gunicorn` to {file} and it is used instead"
+        ));
     }
     Ok(guess)
 }

@@ -114,7 +114,8 @@ fn name(line: &str) -> Option<String> {
 
 fn of_project(tree: &Tree, text: &str) -> Result<Requirements> {
     let fault = |what: String| -> Problem {
-        problem("bad-toml", format!("pyproject.toml cannot be read: {what}")).at("pyproject.toml")
+        problem("bad-toml", format!("pyproject.toml cannot be read: {what}"))
+            .at("pyproject.toml")
             .hint("`python3 -c \"import tomllib; tomllib.load(open('pyproject.toml', 'rb'))\"` shows the same fault")
     };
     let table: Table = text.parse().map_err(|error: toml::de::Error| fault(shown(error.message())))?;
@@ -122,7 +123,9 @@ fn of_project(tree: &Tree, text: &str) -> Result<Requirements> {
     let poetry = table.get("tool").and_then(|tool| tool.get("poetry")).is_some();
     let lock = ["uv.lock", "poetry.lock", "pdm.lock"].into_iter().find(|file| tree.has(file));
     let note = match lock {
-        Some("uv.lock") => "; uv.lock is not read: for exact versions commit the file that `uv export --no-hashes -o requirements.txt` writes",
+        Some("uv.lock") => {
+            "; uv.lock is not read: for exact versions commit the file that `uv export --no-hashes -o requirements.txt` writes"
+        }
         Some(_) => "; the lock file is not read: for exact versions commit a requirements.txt made from it",
         None => "",
     };
@@ -133,7 +136,8 @@ fn of_project(tree: &Tree, text: &str) -> Result<Requirements> {
             found.source_layout = false;
             let dependencies = table.get("tool").and_then(|tool| tool.get("poetry")?.get("dependencies")?.as_table());
             found.names = dependencies.into_iter().flat_map(Table::keys).filter_map(|key| name(key)).collect();
-            found.evidence = format!("found pyproject.toml of Poetry: the package and its dependencies are installed{note}");
+            found.evidence =
+                format!("found pyproject.toml of Poetry: the package and its dependencies are installed{note}");
         }
         None => found.evidence = "found pyproject.toml without [project]: nothing is installed".to_owned(),
         Some(project) => {

@@ -10,8 +10,17 @@ use super::{Guess, is_module};
 pub(super) const SCRIPTS: &[&str] = &["main.py", "app.py", "server.py", "application.py", "run.py", "__main__.py"];
 /// Files in which an application object is looked for.
 const MODULES: &[&str] = &[
-    "wsgi.py", "asgi.py", "app.py", "main.py", "server.py", "application.py", "app/main.py", "app/app.py", "src/main.py",
-    "src/app.py", "api/main.py",
+    "wsgi.py",
+    "asgi.py",
+    "app.py",
+    "main.py",
+    "server.py",
+    "application.py",
+    "app/main.py",
+    "app/app.py",
+    "src/main.py",
+    "src/app.py",
+    "api/main.py",
 ];
 /// Classes whose object is an application, and how it is called.
 const CLASSES: &[(&str, Interface)] = &[
@@ -85,17 +94,29 @@ pub(super) fn start(tree: &Tree, needs: &Requirements) -> Result<Guess> {
         let first = function.split('.').next().unwrap_or_default();
         let code = format!("import sys; from {module} import {first}; sys.exit({function}())");
         let command = vec!["python3".to_owned(), "-c".to_owned(), code];
-        return Ok(Guess { command, evidence: vec![format!("the script `{}` of [project.scripts] runs", shown(name))] });
+        return Ok(Guess {
+            command,
+            evidence: vec![format!("the script `{}` of [project.scripts] runs", shown(name))],
+        });
     }
-    Err(problem("nothing-to-start", format!("{}; found nothing to start: neither manage.py nor an application in {}, nor a script", needs.evidence, MODULES.join(", ")))
-        .hint("add a file `Procfile` with the line `web: python3 server.py` (listen on os.environ[\"PORT\"])"))
+    Err(problem(
+        "nothing-to-start",
+        format!(
+            "{}; found nothing to start: neither manage.py nor an application in {}, nor a script",
+            needs.evidence,
+            MODULES.join(", ")
+        ),
+    )
+    .hint("add a file `Procfile` with the line `web: python3 server.py` (listen on os.environ[\"PORT\"])"))
 }
 
 fn served(found: &Framework, needs: &Requirements) -> Result<Guess> {
     let Framework { class, interface, module, object } = found;
     let app = format!("{module}:{object}");
     let uvicorn = needs.has("uvicorn") || needs.has_extra("fastapi", "standard") || needs.has_extra("fastapi", "all");
-    let guess = |command: String, server: &str| Ok(Guess::new(&command, format!("found {class} `{app}` and {server}, which serves it")));
+    let guess = |command: String, server: &str| {
+        Ok(Guess::new(&command, format!("found {class} `{app}` and {server}, which serves it")))
+    };
     match interface {
         Interface::Asgi if uvicorn => {
             let factory = if object.ends_with("()") { "--factory " } else { "" };
@@ -115,7 +136,9 @@ fn served(found: &Framework, needs: &Requirements) -> Result<Guess> {
             let command = format!("python3 -m flask --app {app} run --host 0.0.0.0 --port ${{PORT}}");
             let mut guess = Guess::new(&command, format!("found Flask `{app}`: Flask's own server runs"));
             let file = needs.file;
-            guess.evidence.push(format!("warning: that server is for development; add the line `gunicorn` to {file} and it is used instead"));
+            guess.evidence.push(format!(
+                "warning: that server is for development; add the line `gunicorn` to {file} and it is used instead"
+            ));
             Ok(guess)
         }
         _ => {

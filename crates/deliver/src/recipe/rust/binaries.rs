@@ -57,7 +57,9 @@ fn several(all: &[Binary]) -> Problem {
         format!("found {} binaries and cannot tell which one serves: {}", all.len(), listed(names())),
     )
     .at("Cargo.toml")
-    .hint(format!("{first_fix}add a file `Procfile` with the line `web: ./{first}` (one line for each process you want)"))
+    .hint(format!(
+        "{first_fix}add a file `Procfile` with the line `web: ./{first}` (one line for each process you want)"
+    ))
 }
 
 /// The binaries of the root package if it has any, else those of all packages of the workspace.
@@ -70,7 +72,12 @@ fn candidates(tree: &Tree) -> Result<Vec<Binary>> {
     let Some(workspace) = root.get("workspace").and_then(Value::as_table) else { return Ok(Vec::new()) };
     let patterns = |key: &str| -> Option<Vec<String>> {
         let list = workspace.get(key)?.as_array()?;
-        Some(list.iter().filter_map(Value::as_str).map(|s| s.trim_matches('/').trim_start_matches("./").to_owned()).collect())
+        Some(
+            list.iter()
+                .filter_map(Value::as_str)
+                .map(|s| s.trim_matches('/').trim_start_matches("./").to_owned())
+                .collect(),
+        )
     };
     let members = patterns("default-members").or_else(|| patterns("members")).unwrap_or_default();
     let excluded = patterns("exclude").unwrap_or_default();
@@ -130,11 +137,7 @@ fn binaries(tree: &Tree, folder: &str, manifest: &Table) -> Result<Vec<Binary>> 
     names.dedup();
     let default_run = text(package, "default-run");
     let preferred = default_run.as_deref().unwrap_or(name);
-    let binary = |n: String| Binary {
-        package: name.to_owned(),
-        preferred: n == preferred,
-        folder: folder.to_owned(),
-        name: n,
-    };
+    let binary =
+        |n: String| Binary { package: name.to_owned(), preferred: n == preferred, folder: folder.to_owned(), name: n };
     Ok(names.into_iter().map(binary).collect())
 }

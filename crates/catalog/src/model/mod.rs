@@ -1,0 +1,3 @@
+//! What the catalog knows by itself.
+
+pub mod template;

@@ -1,0 +1,5 @@
+noun! {
+    /// Read and check the audit trail
+    list => List,
+    verify => Verify,
+}

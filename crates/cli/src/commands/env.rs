@@ -1,0 +1,6 @@
+noun! {
+    /// Environments: their order, and what each one runs
+    list => List,
+    put => Put,
+    board => Board,
+}

@@ -1,0 +1,4 @@
+noun! {
+    /// Where traffic goes
+    list => List,
+}

@@ -1,0 +1,5 @@
+noun! {
+    /// Set and remove members of a team
+    set => Set,
+    remove => Remove,
+}

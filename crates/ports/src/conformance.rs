@@ -1,0 +1,3 @@
+//! One suite per port, run on every driver and on the fake: what a caller may rely on.
+
+pub mod engine;

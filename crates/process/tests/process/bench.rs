@@ -1,0 +1,247 @@
+//! What the tests stand on: an engine on a temporary directory, objects in memory, specifications.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{Bytes, Digest, Generation, InstanceId, MilliCpu, Problem, Result, Secret, Time};
+use futures_util::StreamExt;
+use ports::{
+    Base, ByteStream, Clock, Engine, ExitKind, InstanceSeen, InstanceSpec, LogStream, Network, Objects, Purpose,
+};
+use process::{Options, ProcessEngine};
+
+pub(crate) const G1: Generation = Generation(1);
+
+/// Objects in memory.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<BTreeMap<String, bytes::Bytes>>);
+
+impl Memory {
+    pub(crate) fn insert(&self, key: &str, content: Vec<u8>) -> Digest {
+        let digest = Digest::of(&content);
+        self.0.lock().unwrap().insert(key.to_owned(), content.into());
+        digest
+    }
+
+    pub(crate) fn blob(&self, content: Vec<u8>) -> Digest {
+        let digest = Digest::of(&content);
+        self.insert(&format!("oci/blobs/sha256/{}", digest.hex()), content)
+    }
+}
+
+#[async_trait]
+impl Objects for Memory {
+    async fn put(&self, key: &str, mut content: ByteStream) -> Result<(Digest, u64)> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = content.next().await {
+            bytes.extend_from_slice(&chunk?);
+        }
+        let length = bytes.len() as u64;
+        Ok((self.insert(key, bytes), length))
+    }
+
+    async fn get(&self, key: &str) -> Result<ByteStream> {
+        let found = self.0.lock().unwrap().get(key).cloned();
+        let bytes = found.ok_or_else(|| Problem::not_found("object-not-found", format!("no object {key}")))?;
+        let pieces: Vec<Result<bytes::Bytes>> = bytes.chunks(100_000).map(|c| Ok(bytes.slice_ref(c))).collect();
+        Ok(Box::pin(futures_util::stream::iter(pieces)))
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.0.lock().unwrap().get(key).map(|b| b.len() as u64))
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.0.lock().unwrap().remove(key);
+        Ok(())
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+        let all = self.0.lock().unwrap();
+        Ok(all.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), v.len() as u64)).collect())
+    }
+}
+
+/// The real time.
+pub(crate) struct RealClock;
+
+#[async_trait]
+impl Clock for RealClock {
+    fn now(&self) -> Time {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Time::from_micros(since.as_micros() as i64)
+    }
+
+    fn elapsed(&self) -> Duration {
+        static BEGAN: OnceLock<std::time::Instant> = OnceLock::new();
+        BEGAN.get_or_init(std::time::Instant::now).elapsed()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+}
+
+/// One engine and what it needs.
+pub(crate) struct Bench {
+    pub(crate) data: tempfile::TempDir,
+    pub(crate) objects: Arc<Memory>,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) app: Digest,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let objects = Arc::new(Memory::default());
+        let app = guest_artifact(&objects);
+        let engine = open(data.path(), &objects);
+        Self { data, objects, engine, app }
+    }
+
+    /// As if the platform was killed and started again.
+    pub(crate) fn reopen(&mut self) {
+        self.engine = open(self.data.path(), &self.objects);
+    }
+
+    /// A task that runs the guest with these words.
+    pub(crate) fn task(&self, words: &[&str]) -> InstanceSpec {
+        let command = ["/app/guest"].iter().chain(words).map(|w| (*w).to_owned()).collect();
+        InstanceSpec {
+            id: new_id(),
+            service: "shop".parse().unwrap(),
+            environment: Some("dev".parse().unwrap()),
+            release: None,
+            process: "web".parse().unwrap(),
+            purpose: Purpose::Task,
+            base: Base::Artifact(self.app),
+            mounts: Vec::new(),
+            workdir: "/app".to_owned(),
+            command,
+            env: BTreeMap::from([("LANG".to_owned(), Secret::new("C".to_owned()))]),
+            port: false,
+            health: None,
+            network: Network::Only(Vec::new()),
+            cpu: MilliCpu(1000),
+            cpu_weight: 100,
+            memory: Bytes(256 << 20),
+            tasks_max: 64,
+            disk_max: Bytes(64 << 20),
+            deadline: Some(Duration::from_secs(60)),
+            stop_grace: Duration::from_secs(5),
+        }
+    }
+
+    /// A build: the guest is in the workspace.
+    pub(crate) fn build(&self, words: &[&str]) -> InstanceSpec {
+        let mut spec = self.task(words);
+        self.objects.insert("sources/guest.tar", tar_of(&[("guest", &guest(), true), ("src/main.c", b"int x;", false)]));
+        spec.base = Base::Workspace { source: "sources/guest.tar".to_owned() };
+        spec.workdir = "/workspace".to_owned();
+        spec.command[0] = "/workspace/guest".to_owned();
+        spec.network = Network::Host;
+        spec
+    }
+
+    /// Runs to the end; how it ended and what it said.
+    pub(crate) async fn run(&self, spec: &InstanceSpec) -> (ExitKind, InstanceSeen, Vec<String>) {
+        self.engine.ensure(spec, G1).await.unwrap();
+        let (kind, seen) = ports::conformance::engine::wait_exit(&self.engine, spec.id).await;
+        let lines = self.said(spec.id).await;
+        (kind, seen, lines)
+    }
+
+    /// What the program wrote.
+    pub(crate) async fn said(&self, id: InstanceId) -> Vec<String> {
+        let lines = self.engine.logs(id, None, 100_000).await.unwrap();
+        lines.into_iter().filter(|l| l.stream != LogStream::Platform).map(|l| l.text).collect()
+    }
+
+    pub(crate) fn instance_dir(&self, id: InstanceId) -> PathBuf {
+        self.data.path().join("instances").join(id.to_string())
+    }
+}
+
+impl Drop for Bench {
+    /// No keeper survives a test, whatever its result.
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.data.path().join("instances")).into_iter().flatten().flatten() {
+            if let Some(keeper) = keeper_of(&entry.path()) {
+                // SAFETY: the keeper holds its lock and is this test's own, found through its directory.
+                unsafe { libc::kill(keeper, libc::SIGKILL) };
+            }
+        }
+    }
+}
+
+/// The pid of a living keeper.
+pub(crate) fn keeper_of(dir: &Path) -> Option<i32> {
+    let state: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("state.json")).ok()?).ok()?;
+    let pid = i32::try_from(state.get("keeper")?.as_i64()?).ok().filter(|pid| *pid > 0)?;
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    String::from_utf8_lossy(&words).contains(dir.file_name()?.to_str()?).then_some(pid)
+}
+
+pub(crate) fn open(data: &Path, objects: &Arc<Memory>) -> Arc<dyn Engine> {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_process-testbed"));
+    let options = Options::new(data.to_owned(), objects.clone(), Arc::new(RealClock), binary);
+    ProcessEngine::open(options).unwrap()
+}
+
+pub(crate) fn new_id() -> InstanceId {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let mut random = [0u8; 10];
+    random[..4].copy_from_slice(&std::process::id().to_be_bytes());
+    random[4..8].copy_from_slice(&COUNT.fetch_add(1, SeqCst).to_be_bytes());
+    InstanceId::new(RealClock.now(), random)
+}
+
+pub(crate) fn guest() -> Vec<u8> {
+    std::fs::read(env!("CARGO_BIN_EXE_process-guest")).unwrap()
+}
+
+pub(crate) fn tar_of(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content, executable) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(if *executable { 0o755 } else { 0o644 });
+        tar.append_data(&mut header, name, *content).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+/// An artifact of one layer that holds the guest.
+fn guest_artifact(objects: &Memory) -> Digest {
+    use std::io::Write;
+    let tar = tar_of(&[("guest", &guest(), true), ("data/greeting.txt", b"hello from the artifact", false)]);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&tar).unwrap();
+    artifact(objects, &[gz.finish().unwrap()])
+}
+
+/// An artifact of these layers (tar+gzip).
+pub(crate) fn artifact(objects: &Memory, layers: &[Vec<u8>]) -> Digest {
+    let layers: Vec<serde_json::Value> = layers
+        .iter()
+        .map(|layer| {
+            serde_json::json!({
+                "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+                "digest": objects.blob(layer.clone()),
+                "size": layer.len(),
+            })
+        })
+        .collect();
+    let config = objects.blob(b"{}".to_vec());
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2},
+        "layers": layers,
+    });
+    objects.blob(serde_json::to_vec(&manifest).unwrap())
+}

@@ -1,0 +1,181 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::{Access, Row, Shape};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use base::limits::{API_BODY_BYTES_MAX, API_DEADLINE, SOURCE_BYTES_MAX};
+use base::{Digest, Problem, Result};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kernel::{ByteStream, Ctx, Mounted, Permit, Platform, RawCall, RawReply, RequestInfo, authorize};
+
+
+use crate::{credential, idempotency, reply};
+
+/// Uploads and pushes may take this long.
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Answers one request to one endpoint.
+pub(crate) async fn answer(
+    platform: &Platform,
+    one: &Mounted,
+    params: BTreeMap<String, String>,
+    request: Request,
+) -> Response {
+    let id = request_id(platform);
+    let row = one.row;
+    let deadline = match row.shape {
+        Shape::Json | Shape::Events => API_DEADLINE,
+        Shape::Upload | Shape::Raw => UPLOAD_DEADLINE,
+    };
+    let outcome = tokio::select! {
+        outcome = carry_out(platform, one, params, request, &id) => outcome,
+        () = platform.ports().clock.sleep(deadline) => Err(Problem::timeout(
+            "deadline",
+            format!("{} took more than {} s", row.id, deadline.as_secs()),
+        ).hint("repeat it with the same `Idempotency-Key`: what was done is not done twice")),
+    };
+    match outcome {
+        Ok((reply, replayed)) => reply::of(reply, replayed, &id),
+        Err(problem) => {
+            if problem.kind == base::Kind::Internal {
+                tracing::error!(request = id, endpoint = row.id, %problem, "a call failed");
+            }
+            reply::refusal(&row, &problem, id)
+        }
+    }
+}
+
+fn request_id(platform: &Platform) -> String {
+    let mut bytes = [0u8; 8];
+    platform.ports().random.fill(&mut bytes);
+    format!("req_{:016x}", u64::from_be_bytes(bytes))
+}
+
+/// Decides, then reads, then asks the handler. Nothing of the body is read before the decision.
+async fn carry_out(
+    platform: &Platform,
+    one: &Mounted,
+    params: BTreeMap<String, String>,
+    request: Request,
+    id: &str,
+) -> Result<(RawReply, bool)> {
+    let row = one.row;
+    let (head, body) = request.into_parts();
+    let permit = authorize(platform, &credential::credential(&head.headers), row.access, &params).await?;
+    let key = match row.method.is_mutating() && row.shape != Shape::Raw {
+        true => idempotency::key(head.headers.get("idempotency-key"))?,
+        false => None,
+    };
+    let if_match = if_match(&head.headers)?;
+    let (json, stream) = take_body(&row, &head, body).await?;
+    let info = RequestInfo {
+        id: id.to_owned(),
+        endpoint: row.id,
+        digest: digest(&head, &json),
+        idempotency_key: key.clone(),
+    };
+    if let Some(key) = key
+        && let Some(reply) = earlier(platform, &permit, &row, &key, &info.digest).await?
+    {
+        return Ok((reply, true));
+    }
+    let call = RawCall {
+        path: params,
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        json,
+        stream,
+        if_match,
+        last_event_id: text(&head.headers, "last-event-id"),
+        head,
+    };
+    let ctx = Ctx::new(platform.clone(), permit, Some(info));
+    Ok(((one.handler)(ctx, call).await?, false))
+}
+
+/// A public call has no actor whose key it could be.
+async fn earlier(platform: &Platform, permit: &Permit, row: &Row, key: &str, digest: &Digest) -> Result<Option<RawReply>> {
+    match row.access {
+        Access::Public => Ok(None),
+        _ => idempotency::earlier(platform, permit, row.id, key, digest).await,
+    }
+}
+
+fn digest(head: &Parts, json: &[u8]) -> Digest {
+    let mut text = format!("{} {}\n", head.method, head.uri).into_bytes();
+    text.extend_from_slice(json);
+    Digest::of(&text)
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
+}
+
+/// `If-Match: "3"` (RFC 9110 §13.1.1); `*` matches anything that exists.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>> {
+    let Some(value) = headers.get(IF_MATCH).and_then(|v| v.to_str().ok()) else { return Ok(None) };
+    if value == "*" {
+        return Ok(None);
+    }
+    value
+        .trim_matches('"')
+        .parse()
+        .map(Some)
+        .map_err(|_| Problem::stale("bad-if-match", "`If-Match` is not an ETag that this API gave"))
+}
+
+async fn take_body(row: &Row, head: &Parts, body: Body) -> Result<(Vec<u8>, Option<ByteStream>)> {
+    match row.shape {
+        Shape::Upload | Shape::Raw => Ok((Vec::new(), Some(limited(body)))),
+        Shape::Json | Shape::Events if row.method.is_mutating() => {
+            let bytes = collect(body).await?;
+            if !bytes.is_empty() {
+                require_json(&head.headers)?;
+            }
+            Ok((bytes, None))
+        }
+        Shape::Json | Shape::Events => Ok((Vec::new(), None)),
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<()> {
+    let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let media = value.split(';').next().unwrap_or_default().trim();
+    if media.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::invalid("not-json", format!("the body's media type is `{media}`"))
+        .at("header Content-Type")
+        .hint("send `Content-Type: application/json`"))
+}
+
+async fn collect(body: Body) -> Result<Vec<u8>> {
+    match Limited::new(body, API_BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().to_vec()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Problem::too_large("body-too-large", format!("the body is larger than {API_BODY_BYTES_MAX} bytes")))
+        }
+        Err(error) => Err(Problem::invalid("body-broken-off", format!("the body could not be read to its end: {error}"))),
+    }
+}
+
+/// The body of an upload as a stream that ends with a problem when it is too large or breaks off.
+fn limited(body: Body) -> ByteStream {
+    let mut left = SOURCE_BYTES_MAX;
+    Box::pin(body.into_data_stream().map(move |chunk| -> Result<Bytes> {
+        let chunk = chunk
+            .map_err(|e| Problem::invalid("body-broken-off", format!("the upload could not be read to its end: {e}")))?;
+        let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        left = left.checked_sub(length).ok_or_else(|| {
+            Problem::too_large("source-too-large", format!("the upload is larger than {SOURCE_BYTES_MAX} bytes"))
+                .hint("leave build results and data out: name them in .gitignore or .orlopignore")
+        })?;
+        Ok(chunk)
+    }))
+}

@@ -1,0 +1,64 @@
+use std::sync::Arc;
+
+use api::Method;
+use axum::Router;
+use axum::extract::{RawPathParams, Request};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use base::Problem;
+use kernel::{Mounted, Platform};
+
+use crate::{call, pages, reply};
+
+/// The routes of all endpoints, and the few pages that belong to no capability.
+pub fn router(platform: &Platform, mounted: Vec<Mounted>) -> Router {
+    let sign_in = mounted.iter().find(|m| m.row.id == "signIn").map(|m| Arc::clone(&m.handler));
+    let mut router = Router::new()
+        .route("/openapi.json", get(pages::openapi))
+        .route("/v1/manifest/schema", get(pages::manifest_schema))
+        .route("/", get(pages::front))
+        .route("/sign-in", get(pages::sign_in).post(pages::sign_in_done))
+        .route("/style.css", get(pages::style));
+    for one in mounted {
+        router = router.route(one.row.path, route(platform.clone(), one));
+    }
+    router
+        .fallback(async || pages::nothing_here())
+        .method_not_allowed_fallback(async || reply::problem(&method_not_allowed(), None))
+        .layer(axum::middleware::from_fn(reply::harden))
+        .with_state(pages::State::new(platform.clone(), sign_in))
+}
+
+fn route(platform: Platform, one: Mounted) -> MethodRouter<pages::State> {
+    let one = Arc::new(one);
+    let filter = match one.row.method {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Put => MethodFilter::PUT,
+        Method::Patch => MethodFilter::PATCH,
+        Method::Delete => MethodFilter::DELETE,
+    };
+    on(filter, move |params: RawPathParams, request: Request| {
+        let (platform, one) = (platform.clone(), Arc::clone(&one));
+        async move { answer(platform, one, &params, request).await }
+    })
+}
+
+async fn answer(platform: Platform, one: Arc<Mounted>, params: &RawPathParams, request: Request) -> Response {
+    let params = params.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    call::answer(&platform, &one, params, request).await
+}
+
+fn method_not_allowed() -> Problem {
+    Problem::new(base::Kind::NotFound, "method-not-allowed", "this path does not take this method")
+        .hint("GET /openapi.json lists the methods of every path")
+}
+
+/// The status of a problem, where it is not the one of its kind (RFC 9110 §15.5.6).
+pub(crate) fn status_of(problem: &Problem) -> StatusCode {
+    if problem.code == "method-not-allowed" {
+        return StatusCode::METHOD_NOT_ALLOWED;
+    }
+    StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
