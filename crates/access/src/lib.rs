@@ -1,1 +1,25 @@
-//! access.
+//! Who may do what: people, teams, tokens, roles; settings and secrets; the audit trail.
+
+mod decide;
+mod gatekeeper;
+mod http;
+mod model;
+mod seal;
+mod state;
+mod vault;
+mod work;
+
+use kernel::Capability;
+
+pub use gatekeeper::Gatekeeper;
+pub use seal::MasterKey;
+pub use vault::SettingVault;
+pub use work::{FirstSignIn, first_sign_in};
+
+/// Registers the capability. The vault is the one that the platform's ports hold.
+pub fn capability(vault: SettingVault) -> Capability {
+    Capability::named("access")
+        .migration("people", include_str!("../migrations/0001_people.sql"))
+        .migration("settings", include_str!("../migrations/0002_settings.sql"))
+        .endpoints(http::endpoints(&vault))
+}

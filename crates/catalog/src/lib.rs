@@ -1,3 +1,18 @@
-//! catalog.
+//! What there is: services and their owners, their state as it follows from the facts, and the
+//! templates from which new ones are made.
 
+mod decide;
+mod http;
 pub mod model;
+mod state;
+mod work;
+
+use kernel::Capability;
+
+/// Registers the capability.
+pub fn capability() -> Capability {
+    Capability::named("catalog")
+        .migration("services", include_str!("../migrations/0001_services.sql"))
+        .endpoints(http::endpoints())
+        .reconciler(work::WantedServices)
+}

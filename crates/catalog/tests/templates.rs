@@ -1,5 +1,7 @@
 //! Each template is really built, tested, started, asked and stopped.
 
+#![expect(clippy::disallowed_methods, reason = "the programs under test are started here")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -139,10 +141,8 @@ fn check_web(mut command: Command, service: &str) {
     assert!(get(port, "/nope").starts_with("HTTP/1.1 404 "));
 
     // Two requests on one connection, the first without a body in its answer.
-    let both = ask(
-        port,
-        "HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    );
+    let both =
+        ask(port, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_eq!(both.matches("HTTP/1.1 200 ").count(), 2, "{both}");
     assert!(!both.contains("morning") && both.ends_with("ok\n"), "{both}");
     let line = running.wait_for("request");

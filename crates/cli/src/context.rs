@@ -45,11 +45,7 @@ impl<'h> Ctx<'h> {
     }
 
     /// The environment named, else the only one where the service runs.
-    pub async fn environment(
-        &self,
-        service: &ServiceName,
-        named: Option<EnvironmentName>,
-    ) -> Result<EnvironmentName> {
+    pub async fn environment(&self, service: &ServiceName, named: Option<EnvironmentName>) -> Result<EnvironmentName> {
         if let Some(environment) = named {
             return Ok(environment);
         }

@@ -66,9 +66,12 @@ impl Credentials {
         };
         serde_json::from_slice(&text).map_err(|e| {
             // The parser's message names a place, never the text.
-            Problem::invalid("credentials-damaged", format!("the credentials cannot be understood ({:?})", e.classify()))
-                .at(format!("{}:{}:{}", path.display(), e.line(), e.column()))
-                .hint(format!("rm {}; orlop login URL", path.display()))
+            Problem::invalid(
+                "credentials-damaged",
+                format!("the credentials cannot be understood ({:?})", e.classify()),
+            )
+            .at(format!("{}:{}:{}", path.display(), e.line(), e.column()))
+            .hint(format!("rm {}; orlop login URL", path.display()))
         })
     }
 

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn problems_say_what_where_fix_and_code() {
-        let problem = Problem::invalid("bad-key", "unknown key `prot`\nsecond line").at("orlop.yaml:2:1").hint("write `port`");
+        let problem =
+            Problem::invalid("bad-key", "unknown key `prot`\nsecond line").at("orlop.yaml:2:1").hint("write `port`");
         assert_eq!(
             layout(&problem, Paint { on: false }),
             "error: unknown key `prot`\n       second line\n  at    orlop.yaml:2:1\n  fix   write `port`\n  code  bad-key"

@@ -54,7 +54,9 @@ impl Project {
         let head = small(&own.join("HEAD"))?;
         let commit = match head.trim().strip_prefix("ref: ") {
             None => head.trim().to_owned(),
-            Some(name) => small(&common.join(name)).map(|text| text.trim().to_owned()).or_else(|| packed(&common, name))?,
+            Some(name) => {
+                small(&common.join(name)).map(|text| text.trim().to_owned()).or_else(|| packed(&common, name))?
+            }
         };
         let is_id = matches!(commit.len(), 40 | 64) && commit.bytes().all(|b| b.is_ascii_hexdigit());
         is_id.then_some(commit)
@@ -144,8 +146,8 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        fs::create_dir_all(base.join(from)).unwrap();
-        let found = find(&base.join(from));
+        fs::create_dir_all(if from == "." { base.clone() } else { base.join(from) }).unwrap();
+        let found = find(&if from == "." { base.clone() } else { base.join(from) });
         match (found, service) {
             (Ok(project), Ok(expect)) => {
                 assert_eq!(project.service().unwrap().as_str(), expect);
@@ -179,7 +181,7 @@ mod tests {
         for (folder, name) in cases {
             assert_eq!(fitted(folder).unwrap().as_str(), name);
         }
-        assert_eq!(fitted(&"ab-".repeat(30)).unwrap().as_str().len(), 40 - 1);
+        assert_eq!(fitted(&"abc-".repeat(30)).unwrap().as_str().len(), 39);
         assert!(fitted("42").is_none() && fitted("").is_none() && fitted("日本").is_none());
     }
 

@@ -1,4 +1,5 @@
 //! The only place that starts programs: typed arguments, no shell.
+#![expect(clippy::disallowed_methods, reason = "this is the module of the command line that builds child processes")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -7,7 +7,10 @@ use crate::context::Ctx;
 
 /// A verb that is a client of the API.
 #[derive(Debug, Subcommand)]
-#[expect(missing_docs, reason = "each verb says in its own arguments what it does; a second text would win over that one")]
+#[expect(
+    missing_docs,
+    reason = "each verb says in its own arguments what it does; a second text would win over that one"
+)]
 pub enum Verb {
     Login(login::Args),
     Logout(logout::Args),

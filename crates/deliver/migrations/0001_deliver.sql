@@ -99,7 +99,7 @@ CREATE TABLE deliver_rollout (
   since BIGINT NOT NULL,
   next TEXT NOT NULL,
   deadline BIGINT,
-  before TEXT,
+  before_rollout TEXT,
   crashes BIGINT NOT NULL,
   fault TEXT,
   cancel_by TEXT,

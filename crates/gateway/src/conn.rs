@@ -29,7 +29,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
     let limits = &worker.core.limits;
     let shared = Arc::new(Shared::default());
     let heads = HeadLimits { bytes: limits.head_bytes, target_bytes: limits.target_bytes, fields: limits.fields };
-    let timeouts = Timeouts { head: limits.head_timeout, idle: limits.idle_timeout };
+    let timeouts = Timeouts { head: limits.head_timeout, idle: limits.idle_timeout, write: limits.write_timeout };
     let mut guard = Guard::new(stream, Arc::clone(&shared), heads, timeouts);
     let ending = async {
         worker.core.drain.cancelled().await;
@@ -59,7 +59,7 @@ async fn http1_connection(guard: Guard<TcpStream>, client: Arc<Client>) {
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_headers(core.limits.fields.saturating_add(8))
-        .pipeline_flush(true)
+        // No `pipeline_flush`: with it an answer is lost that closes the connection while requests wait.
         .serve_connection(TokioIo::new(guard), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
@@ -131,4 +131,3 @@ fn ended(result: hyper::Result<()>) {
         tracing::trace!(%error, "client connection ended");
     }
 }
-

@@ -85,9 +85,10 @@ mod tests {
             assert_eq!(read(text), Some((host.to_owned(), port)), "{text}");
         }
         let long = "a".repeat(254);
-        for bad in
-            ["", ".", ":80", "a b", "a/b", "u@a", "a:b", "a:99999", "a:1:2", "[::1", "[::1]x", "[zz]", "a%41", "ä", "a,b", &long]
-        {
+        for bad in [
+            "", ".", ":80", "a b", "a/b", "u@a", "a:b", "a:99999", "a:1:2", "[::1", "[::1]x", "[zz]", "a%41", "ä",
+            "a,b", &long,
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -39,8 +39,11 @@ impl Keep {
     /// Makes this the last good snapshot, durably: when it returns, a crash cannot lose it.
     pub(crate) fn store(&self, snapshot: &Snapshot) -> Result<()> {
         self.write(snapshot).map_err(|e| {
-            Problem::internal("snapshot-not-kept", format!("writing the snapshot to {} failed: {e}", self.dir.display()))
-                .hint("see that the disk is not full and the directory can be written")
+            Problem::internal(
+                "snapshot-not-kept",
+                format!("writing the snapshot to {} failed: {e}", self.dir.display()),
+            )
+            .hint("see that the disk is not full and the directory can be written")
         })
     }
 

@@ -231,12 +231,8 @@ mod tests {
     fn lines_arrive_files_rotate_and_the_number_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("access.log");
-        let options = LogOptions {
-            file_bytes: 1000,
-            files: 2,
-            flush_every: Duration::from_millis(1),
-            ..LogOptions::default()
-        };
+        let options =
+            LogOptions { file_bytes: 1000, files: 2, flush_every: Duration::from_millis(1), ..LogOptions::default() };
         let log = AccessLog::open(&options, path.clone(), 2).unwrap();
         for n in 0..100 {
             log.append(n % 2, |out| out.extend_from_slice(format!("{n:0100}").as_bytes()));
@@ -246,7 +242,8 @@ mod tests {
         let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["access.log", "access.log.1", "access.log.2"]);
-        let text: String = ["access.log.1", "access.log"].map(|n| fs::read_to_string(dir.path().join(n)).unwrap()).concat();
+        let text: String =
+            ["access.log.1", "access.log"].map(|n| fs::read_to_string(dir.path().join(n)).unwrap()).concat();
         assert!(text.trim_end().ends_with("99"));
         assert!(text.lines().all(|l| l.len() == 100));
     }
@@ -254,11 +251,7 @@ mod tests {
     #[test]
     fn more_than_may_wait_is_dropped_and_counted() {
         let dir = tempfile::tempdir().unwrap();
-        let options = LogOptions {
-            waiting_bytes: 100,
-            flush_every: Duration::from_secs(600),
-            ..LogOptions::default()
-        };
+        let options = LogOptions { waiting_bytes: 100, flush_every: Duration::from_secs(600), ..LogOptions::default() };
         let log = AccessLog::open(&options, dir.path().join("access.log"), 1).unwrap();
         std::thread::sleep(Duration::from_millis(50));
         (0..10).for_each(|_| log.append(0, |out| out.extend_from_slice(&[b'x'; 49])));

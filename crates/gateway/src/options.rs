@@ -96,6 +96,8 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// From the end of the request (or its last piece sent) to the head of the answer.
     pub answer_timeout: Duration,
+    /// A client that takes nothing of its answer.
+    pub write_timeout: Duration,
     /// Silence inside an answer's body.
     pub stream_timeout: Duration,
     /// Silence in both directions of an upgraded connection.
@@ -122,6 +124,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(3),
             answer_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
             stream_timeout: Duration::from_secs(15 * 60),
             tunnel_timeout: Duration::from_secs(60 * 60),
             pool: 256,

@@ -145,9 +145,11 @@ pub async fn start(mut options: Options) -> Result<Running> {
 }
 
 fn make_dir(dir: &Path) -> Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| {
-        Problem::internal("gateway-start", format!("making the directory {} failed: {e}", dir.display()))
-    })
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| Problem::internal("gateway-start", format!("making the directory {} failed: {e}", dir.display())))
 }
 
 /// Inherited and taken sockets first; then every address that none of them has.
@@ -184,12 +186,7 @@ fn routes_to(workers: &[Handle]) -> Vec<Route> {
 
 /// Accepts connections and gives each to the worker with the fewest. When it is to end, it still
 /// takes those that the kernel has accepted: they would be reset.
-async fn accept(
-    listener: tokio::net::TcpListener,
-    core: Arc<Core>,
-    workers: Vec<Route>,
-    closing: CancellationToken,
-) {
+async fn accept(listener: tokio::net::TcpListener, core: Arc<Core>, workers: Vec<Route>, closing: CancellationToken) {
     loop {
         let next = match closing.run_until_cancelled(listener.accept()).await {
             Some(next) => next,

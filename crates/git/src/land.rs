@@ -38,9 +38,8 @@ pub(crate) async fn land(
     pack: Result<Option<Spooled>>,
 ) -> Result<(Vec<PushUpdate>, Vec<String>)> {
     let Built { quarantine, notes, mut described } = build(push, request, pack?).await?;
-    refuse_rest_if_atomic(request);
+    refuse_rest(&mut request.commands, request.atomic);
     judge(push, request, &described).await;
-    refuse_rest_if_atomic(request);
     let commands = request.commands.clone();
     let (repository, limits, atomic) = (push.repository.clone(), push.limits, request.atomic);
     let lock = push.shared.locks.of(&push.service).lock_owned().await;
@@ -137,9 +136,10 @@ async fn judge(push: &Push, request: &mut Request, described: &[Option<PushUpdat
     }
 }
 
-fn refuse_rest_if_atomic(request: &mut Request) {
-    if request.atomic && request.commands.iter().any(|c| c.refused.is_some()) {
-        for command in &mut request.commands {
+/// An atomic push is refused as a whole.
+fn refuse_rest(commands: &mut [Command], atomic: bool) {
+    if atomic && commands.iter().any(|c| c.refused.is_some()) {
+        for command in commands {
             command.refused.get_or_insert_with(|| "atomic push: another ref was refused".to_owned());
         }
     }
@@ -164,11 +164,7 @@ fn settle(
             }
         }
     }
-    if atomic && commands.iter().any(|c| c.refused.is_some()) {
-        for command in &mut commands {
-            command.refused.get_or_insert_with(|| "atomic push: another ref was refused".to_owned());
-        }
-    }
+    refuse_rest(&mut commands, atomic);
     if commands.iter().all(|c| c.refused.is_some()) {
         return Ok(commands);
     }

@@ -81,7 +81,9 @@ impl Placed {
             for setting in group.controllers.iter().flat_map(|c| values::settings(group.version, *c, limits)) {
                 let path = group.dir.join(setting.file);
                 match fs::write(&path, &setting.value) {
-                    Err(e) if setting.required => return Err(format!("write {} to {}: {e}", setting.value, path.display())),
+                    Err(e) if setting.required => {
+                        return Err(format!("write {} to {}: {e}", setting.value, path.display()));
+                    }
                     _ => {}
                 }
             }

@@ -162,7 +162,8 @@ impl Engine for ProcessEngine {
         }
         self.fence(&mut found.meta, false, generation).await?;
         let data = self.data.clone();
-        blocking(move || view::remove(&data, id, generation).map_err(|e| io_problem("remove the instance", &e))).await?;
+        blocking(move || view::remove(&data, id, generation).map_err(|e| io_problem("remove the instance", &e)))
+            .await?;
         self.sweep_images().await;
         Ok(())
     }
@@ -251,8 +252,7 @@ fn listen(data: &DataDir, news: Arc<Notify>) -> std::io::Result<tokio::task::Abo
     let handle = std::fs::File::open(data.path())?;
     let _ = std::fs::remove_file(data.path().join("notify.sock"));
     // The path of a socket may have 107 bytes only; a descriptor of its directory makes it short.
-    let socket =
-        std::os::unix::net::UnixDatagram::bind(format!("/proc/self/fd/{}/notify.sock", handle.as_raw_fd()))?;
+    let socket = std::os::unix::net::UnixDatagram::bind(format!("/proc/self/fd/{}/notify.sock", handle.as_raw_fd()))?;
     socket.set_nonblocking(true)?;
     let socket = tokio::net::UnixDatagram::from_std(socket)?;
     let task = tokio::spawn(async move {

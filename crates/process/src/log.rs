@@ -63,8 +63,7 @@ fn segments(dir: &std::path::Path) -> std::io::Result<Vec<u64>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };
-    let mut starts: Vec<u64> =
-        entries.filter_map(|entry| segment_start(entry.ok()?.file_name().to_str()?)).collect();
+    let mut starts: Vec<u64> = entries.filter_map(|entry| segment_start(entry.ok()?.file_name().to_str()?)).collect();
     starts.sort_unstable();
     Ok(starts)
 }

@@ -31,7 +31,8 @@ type Wall = (&'static str, fn(&mut Walls));
 fn try_all() -> Result<Answer, String> {
     let mut text = String::new();
     std::io::Read::read_to_string(&mut std::io::stdin(), &mut text).map_err(|e| format!("read the order: {e}"))?;
-    let (root, uid): (PathBuf, Option<u32>) = serde_json::from_str(&text).map_err(|e| format!("read the order: {e}"))?;
+    let (root, uid): (PathBuf, Option<u32>) =
+        serde_json::from_str(&text).map_err(|e| format!("read the order: {e}"))?;
     let landlock = sandbox::landlock_version();
     let mut answer = Answer { walls: Walls::default(), missing: Vec::new() };
     // What everything else stands on comes first.
@@ -110,7 +111,12 @@ pub(crate) fn features(answer: &Answer, groups: &[Group], no_groups: &[(Controll
         let works = groups.iter().any(|g| g.controllers.contains(controller));
         out.push(feature(name, purpose, why.filter(|_| !works), GROUPS_FIX));
     }
-    out.push(feature("tasks-limit", "an instance cannot fill the process table (by resource limit)", sandbox.clone(), USER_FIX));
+    out.push(feature(
+        "tasks-limit",
+        "an instance cannot fill the process table (by resource limit)",
+        sandbox.clone(),
+        USER_FIX,
+    ));
     out.push(feature("disk-limit", "an instance cannot fill the disk", sandbox, USER_FIX));
     out.push(feature(
         "network-namespace",
@@ -134,8 +140,7 @@ const USER_FIX: &str = "run the platform as root, or allow user namespaces to it
 const KERNEL_FIX: &str = "run a kernel that has it switched on";
 const LANDLOCK_FIX: &str = "run Linux 6.7 or later with `landlock` in the boot parameter `lsm=`";
 const PROC_FIX: &str = "do not mount anything over parts of /proc where the platform runs";
-const GROUPS_FIX: &str =
-    "run the platform as root, or let the service manager delegate a control group to it: `Delegate=yes` in its systemd unit";
+const GROUPS_FIX: &str = "run the platform as root, or let the service manager delegate a control group to it: `Delegate=yes` in its systemd unit";
 
 const WALLS: [(&str, &str, &str); 10] = [
     ("user-namespace", "an instance has no rights over the host", USER_FIX),
@@ -153,5 +158,9 @@ const WALLS: [(&str, &str, &str); 10] = [
 const LIMITS: [(&str, &str, &Controller); 3] = [
     ("memory-limit", "an instance cannot take the memory of others", &Controller::Memory),
     ("cpu-limit", "an instance cannot take the processor from others", &Controller::Cpu),
-    ("pids-limit", "an instance cannot make more processes and threads than declared (by control group)", &Controller::Pids),
+    (
+        "pids-limit",
+        "an instance cannot make more processes and threads than declared (by control group)",
+        &Controller::Pids,
+    ),
 ];

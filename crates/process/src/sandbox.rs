@@ -92,8 +92,9 @@ pub(crate) struct Running {
 /// Starts init. `place` puts the new process into its cgroups before it does anything.
 pub(crate) fn start(plan: &Plan, place: impl FnOnce(i32) -> Result<(), String>) -> Result<Running, String> {
     let said = |what: &'static str| move |e: rustix::io::Errno| format!("{what}: {e}");
-    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .map_err(said("make a socket pair"))?;
+    let (ours, theirs) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(said("make a socket pair"))?;
     let (stdout, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(said("make a pipe"))?;
     let (stderr, err) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(said("make a pipe"))?;
     for pipe in [&out, &err] {

@@ -48,7 +48,13 @@ pub(crate) fn mount_setattr(mount: BorrowedFd<'_>, set: u64, recursive: bool) ->
 pub(crate) fn mounts_private() -> io::Result<()> {
     // SAFETY: source, type and data may be null for a change of propagation; the target is a C string.
     check(libc::c_long::from(unsafe {
-        libc::mount(std::ptr::null(), c"/".as_ptr(), std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null())
+        libc::mount(
+            std::ptr::null(),
+            c"/".as_ptr(),
+            std::ptr::null(),
+            libc::MS_REC | libc::MS_PRIVATE,
+            std::ptr::null(),
+        )
     }))?;
     Ok(())
 }
@@ -253,7 +259,8 @@ pub(crate) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|s| s.trim().to_owned()).unwrap_or_default()
 }
 
-/// Wall clock, microseconds since 1970. The keeper has no port for it: it outlives its caller.
+/// The wall clock.
+#[allow(clippy::disallowed_methods, reason = "a keeper has no ports: it outlives the process that has them")]
 pub(crate) fn now() -> base::Time {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     base::Time::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))

@@ -35,7 +35,7 @@ use base::{Problem, Result};
 pub use explain::{Explanation, explain, explanations};
 pub use external::ExternalUrl;
 pub use keys::{KEYS, Key, Support, Takes};
-pub use reference::{NeedPart, Reference, check, expand, missing, references, resolve};
+pub use reference::{NeedPart, Reference, check_references, expand, missing_reference, references, resolve_settings};
 pub use schema::schema;
 pub use types::{
     Build, Instances, Kind, Manifest, Need, Process, ProcessShape, Recipe, Rollout, Route, Run, Size, Strategy, UrlPath,

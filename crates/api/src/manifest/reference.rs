@@ -75,11 +75,11 @@ pub fn references(text: &str) -> Result<Vec<Reference>> {
 /// Puts values in. `lookup` gives the value of a reference, or `None` if there is none.
 ///
 /// # Errors
-/// `bad-reference`; `unknown-reference` where `lookup` has nothing (see [`missing`] for a problem
+/// `bad-reference`; `unknown-reference` where `lookup` has nothing (see [`missing_reference`] for a problem
 /// that names what there is); `setting-too-long` if the result is over
 /// [`SETTING_BYTES_MAX`](base::limits::SETTING_BYTES_MAX) bytes.
 pub fn expand(text: &str, lookup: impl Fn(&Reference) -> Option<String>) -> Result<String> {
-    expand_with(text, |reference| lookup(reference).ok_or_else(|| missing(reference, [], [])))
+    expand_with(text, |reference| lookup(reference).ok_or_else(|| missing_reference(reference, [], [])))
 }
 
 fn expand_with(text: &str, mut value: impl FnMut(&Reference) -> Result<String>) -> Result<String> {
@@ -106,7 +106,7 @@ fn expand_with(text: &str, mut value: impl FnMut(&Reference) -> Result<String>) 
 ///
 /// # Errors
 /// As [`expand`], and `setting-cycle`; each tells the setting it is about.
-pub fn resolve(
+pub fn resolve_settings(
     settings: &BTreeMap<SettingName, String>,
     lookup: impl Fn(&Reference) -> Option<String>,
 ) -> Result<BTreeMap<SettingName, String>> {
@@ -148,7 +148,7 @@ impl<L: Fn(&Reference) -> Option<String>> Resolver<'_, L> {
         }
         match reference {
             Reference::Setting(name) if self.settings.contains_key(name) => self.setting(name),
-            _ => Err(missing(reference, [], self.settings.keys())),
+            _ => Err(missing_reference(reference, [], self.settings.keys())),
         }
     }
 }
@@ -157,7 +157,7 @@ impl<L: Fn(&Reference) -> Option<String>> Resolver<'_, L> {
 ///
 /// # Errors
 /// `bad-reference`, `undeclared-need`, `unknown-reference`.
-pub fn check<'n>(
+pub fn check_references<'n>(
     text: &str,
     needs: impl IntoIterator<Item = &'n NeedName> + Clone,
     settings: impl IntoIterator<Item = &'n SettingName> + Clone,
@@ -168,14 +168,14 @@ pub fn check<'n>(
             Reference::Setting(name) => settings.clone().into_iter().any(|known| known == name),
         };
         if !there {
-            return Err(missing(&reference, needs, settings));
+            return Err(missing_reference(&reference, needs, settings));
         }
     }
     Ok(())
 }
 
 /// The problem that something asked for does not exist: with the nearest that does, and what to add.
-pub fn missing<'n>(
+pub fn missing_reference<'n>(
     reference: &Reference,
     needs: impl IntoIterator<Item = &'n NeedName>,
     settings: impl IntoIterator<Item = &'n SettingName>,
@@ -227,7 +227,7 @@ fn walk<'t>(text: &'t str, mut each: impl FnMut(Piece<'t>) -> Result<()>) -> Res
             Some(inside) => {
                 let (plain, _) = run.split_at(dollars / 2);
                 each(Piece::Text(plain))?;
-                if dollars.is_multiple_of(2) {
+                if dollars == 2 {
                     rest = after;
                     let (brace, behind) = rest.split_at(1);
                     each(Piece::Text(brace))?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::{Problem, SettingName};
 
 use super::node::{At, Entry, Fault, Node, Value};
-use super::reference::{Reference, missing, references};
+use super::reference::{Reference, missing_reference, references};
 use super::types::{Kind, Manifest, Need, Recipe};
 
 pub(super) fn check(manifest: &Manifest, root: &Node) -> Result<(), Fault> {
@@ -143,7 +143,7 @@ fn settings(manifest: &Manifest, root: &Node) -> Result<(), Fault> {
         for reference in references(value).map_err(fault)? {
             match &reference {
                 Reference::Need { need, .. } if !manifest.needs.contains_key(need) => {
-                    return Err(fault(missing(&reference, manifest.needs.keys(), [])));
+                    return Err(fault(missing_reference(&reference, manifest.needs.keys(), [])));
                 }
                 Reference::Need { .. } => {}
                 Reference::Setting(other) => asks.entry(name).or_default().push(other.clone()),

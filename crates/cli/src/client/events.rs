@@ -6,9 +6,9 @@ use api::{Endpoint, Nothing, ProblemBody};
 use base::{Problem, Result};
 use reqwest::{Response, StatusCode};
 
+use super::Client;
 use super::fault::{from_body, not_answered, not_understood, problem_of};
 use super::sse::{Event, Parser};
-use super::Client;
 
 /// Reconnections in a row without a single event after which a stream is given up.
 const FAILURES_MAX: u32 = 8;

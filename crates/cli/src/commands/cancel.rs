@@ -53,7 +53,10 @@ impl Args {
             cancelled.rollouts.extend(unless_over(client.get::<CancelRollout>(&path).await)?);
         }
         if cancelled.builds.is_empty() && cancelled.rollouts.is_empty() {
-            return Err(Problem::conflict("nothing-under-way", format!("no build or rollout of `{service}` is under way")));
+            return Err(Problem::conflict(
+                "nothing-under-way",
+                format!("no build or rollout of `{service}` is under way"),
+            ));
         }
         ctx.out.reply(&cancelled, |_| lines(&cancelled))?;
         Ok(Exit::Done)
@@ -71,6 +74,7 @@ fn unless_over<T>(outcome: Result<T>) -> Result<Option<T>> {
 
 fn lines(cancelled: &Cancelled) -> String {
     let builds = cancelled.builds.iter().map(|b| format!("{}  {}  {}", b.build, word(&b.state), clean(&b.reason)));
-    let rollouts = cancelled.rollouts.iter().map(|r| format!("{}  {}  {}", r.rollout, word(&r.state), clean(&r.reason)));
+    let rollouts =
+        cancelled.rollouts.iter().map(|r| format!("{}  {}  {}", r.rollout, word(&r.state), clean(&r.reason)));
     builds.chain(rollouts).collect::<Vec<_>>().join("\n")
 }

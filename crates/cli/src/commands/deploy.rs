@@ -2,10 +2,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use api::Nothing;
 use api::access::{Me, Role, ServicePath, TeamPath, Whoami};
 use api::catalog::{CreateService, GetService, NewService};
 use api::deliver::{Deploy, UploadQuery, UploadSource};
-use api::Nothing;
 use base::{EnvironmentName, Kind, Problem, Result, ServiceName, TeamName};
 
 use crate::args::{Waiting, Which};
@@ -74,9 +74,10 @@ impl Args {
     fn project(&self, ctx: &Ctx<'_>) -> Result<Project> {
         let folder = ctx.folder()?;
         let Some(path) = &self.path else { return project::find(&folder) };
-        let root = folder.join(path).canonicalize().map_err(|e| {
-            usage(format!("the folder cannot be read: {e}")).at(folder.join(path).display())
-        })?;
+        let root = folder
+            .join(path)
+            .canonicalize()
+            .map_err(|e| usage(format!("the folder cannot be read: {e}")).at(folder.join(path).display()))?;
         if !root.is_dir() {
             return Err(usage("this is not a folder").at(root.display()));
         }
@@ -128,8 +129,11 @@ fn only_team(service: &ServiceName, me: &Me) -> Result<TeamName> {
     let teams: Vec<_> = me.teams.iter().filter(|(_, role)| **role >= Role::Developer).map(|(team, _)| team).collect();
     match teams.as_slice() {
         [only] => Ok(only.parse()?),
-        [] => Err(Problem::forbidden("no-team", format!("there is no service `{service}`, and you are in no team that could own it"))
-            .hint(format!("ask an admin: orlop team member set TEAM {} developer", me.person))),
+        [] => Err(Problem::forbidden(
+            "no-team",
+            format!("there is no service `{service}`, and you are in no team that could own it"),
+        )
+        .hint(format!("ask an admin: orlop team member set TEAM {} developer", me.person))),
         several => {
             let lines: Vec<_> = several.iter().map(|team| format!("team: {team}")).collect();
             Err(usage(format!("there is no service `{service}` yet, and you are in several teams that could own it"))
@@ -161,6 +165,10 @@ async fn upload(
     };
     let files = count(tree.entries.len() as u64, "file");
     let packed = bytes(state.packed.load(Ordering::Relaxed));
-    ctx.out.say(&format!("Sent {files} ({}, {packed} packed) to {service} in {}.", bytes(tree.bytes), begun.environment));
+    ctx.out.say(&format!(
+        "Sent {files} ({}, {packed} packed) to {service} in {}.",
+        bytes(tree.bytes),
+        begun.environment
+    ));
     Ok(begun)
 }

@@ -25,9 +25,11 @@ impl Args {
                 let plain = |text: &str| (text.to_owned(), Tone::Plain);
                 table.row([plain(&check.name), (word(&check.verdict), check.verdict.into()), plain(&check.found)]);
             }
-            let fixes = page.items.iter().filter(|c| c.verdict > Verdict::Ok).filter_map(|c| {
-                Some(format!("\n  fix   {}: {}", clean(&c.name), clean(c.fix.as_deref()?)))
-            });
+            let fixes = page
+                .items
+                .iter()
+                .filter(|c| c.verdict > Verdict::Ok)
+                .filter_map(|c| Some(format!("\n  fix   {}: {}", clean(&c.name), clean(c.fix.as_deref()?))));
             table.show(*paint, "No checks.") + &fixes.collect::<String>()
         })?;
         let broken = page.items.iter().any(|check| check.verdict == Verdict::Broken);

@@ -38,7 +38,11 @@ impl Args {
         let url = format!("{server}/git/{service}.git");
         let (helper, folder) = (format!("credential.{server}.helper"), ctx.folder()?);
         let config = |args: [&'static str; 2], value: &'static str| {
-            [&["config", "--local"][..], &args, &[helper.as_str(), value]].concat().iter().map(ToString::to_string).collect()
+            [&["config", "--local"][..], &args, &[helper.as_str(), value]]
+                .concat()
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         };
         let known = !self.print && ctx.host.git(&folder, &["remote", "get-url", "orlop"]).is_ok();
         let verb = if known { "set-url" } else { "add" };

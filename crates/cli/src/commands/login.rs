@@ -79,8 +79,9 @@ fn token_from_input(ctx: &Ctx<'_>) -> Result<String> {
     let bytes = ctx.host.read_all(4096).map_err(unreadable)?;
     let token = String::from_utf8(bytes).unwrap_or_default().trim().to_owned();
     if token.is_empty() || token.len() > 4096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Problem::invalid("no-token", "standard input holds no token")
-            .hint("orlop login URL --token < token.txt"));
+        return Err(
+            Problem::invalid("no-token", "standard input holds no token").hint("orlop login URL --token < token.txt")
+        );
     }
     Ok(token)
 }

@@ -55,7 +55,10 @@ impl Args {
         let reply = Made { folder, files };
         ctx.out.reply(&reply, |_| reply.files.join("\n"))?;
         let folder = reply.folder.display();
-        ctx.out.say(&format!("Made {} in {folder}.\nNext:\n  cd {folder}\n  orlop deploy", crate::text::count(reply.files.len() as u64, "file")));
+        ctx.out.say(&format!(
+            "Made {} in {folder}.\nNext:\n  cd {folder}\n  orlop deploy",
+            crate::text::count(reply.files.len() as u64, "file")
+        ));
         Ok(Exit::Done)
     }
 }
@@ -77,12 +80,16 @@ fn write(root: &Path, files: &[TemplateFile]) -> Result<()> {
     for file in files {
         let path = Path::new(&file.path);
         if file.path.is_empty() || !path.components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err(Problem::internal("bad-template", "the template has a file outside its folder").at(file.path.escape_debug()));
+            return Err(Problem::internal("bad-template", "the template has a file outside its folder")
+                .at(file.path.escape_debug()));
         }
         if fs::symlink_metadata(root.join(path)).is_ok() {
-            return Err(Problem::conflict("file-exists", "a file of the template is there already; nothing was written")
-                .at(root.join(path).display())
-                .hint("choose another folder: --path FOLDER"));
+            return Err(Problem::conflict(
+                "file-exists",
+                "a file of the template is there already; nothing was written",
+            )
+            .at(root.join(path).display())
+            .hint("choose another folder: --path FOLDER"));
         }
     }
     for file in files {

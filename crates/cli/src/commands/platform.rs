@@ -45,7 +45,8 @@ impl Args {
                 let error = job.error.clone().unwrap_or_default();
                 jobs.plain([job.job.to_string(), job.kind.clone(), job.state.clone(), job.attempts.to_string(), error]);
             }
-            [head.text(*paint), reconcilers.show(*paint, "No reconcilers."), jobs.show(*paint, "No jobs wait.")].join("\n\n")
+            [head.text(*paint), reconcilers.show(*paint, "No reconcilers."), jobs.show(*paint, "No jobs wait.")]
+                .join("\n\n")
         })?;
         Ok(Exit::Done)
     }

@@ -12,7 +12,8 @@ use crate::text::{actor, ago, commit};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "EXAMPLES:
   orlop releases
-  orlop releases --service shop --limit 10")]
+  orlop releases --service shop --limit 10
+  orlop release list")]
 pub struct Args {
     #[command(flatten)]
     which: Which,

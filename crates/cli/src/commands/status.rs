@@ -39,7 +39,11 @@ async fn one(ctx: &Ctx<'_>, which: WhichFirst) -> Result<Exit> {
     let status = ctx.client().await?.get::<GetStatus>(&path).await?;
     ctx.out.reply(&status, |paint| {
         let parts: Vec<_> = status.environments.iter().map(|e| detail(&status, e, ctx.host.now(), *paint)).collect();
-        if parts.is_empty() { format!("{} was never deployed: orlop deploy", status.service) } else { parts.join("\n\n") }
+        if parts.is_empty() {
+            format!("{} was never deployed: orlop deploy", status.service)
+        } else {
+            parts.join("\n\n")
+        }
     })?;
     Ok(Exit::Done)
 }
@@ -48,7 +52,8 @@ async fn one(ctx: &Ctx<'_>, which: WhichFirst) -> Result<Exit> {
 fn detail(status: &ServiceStatus, env: &EnvironmentStatus, now: Time, paint: Paint) -> String {
     let health = paint.tone(env.health.into(), &word(&env.health));
     let since = env.since.map_or_else(String::new, |at| format!(" since {}", ago(at, now)));
-    let mut text = format!("{} in {}  {health}{since}\n", paint.tone(Tone::Strong, status.service.as_str()), env.environment);
+    let mut text =
+        format!("{} in {}  {health}{since}\n", paint.tone(Tone::Strong, status.service.as_str()), env.environment);
     let mut part = |name: &str, value: &str| {
         if !value.is_empty() {
             text.push_str(&format!("  {} {}\n", paint.tone(Tone::Quiet, &format!("{name:<9}")), clean(value)));

@@ -1,5 +1,5 @@
-mod list;
 mod create;
+mod list;
 mod member;
 mod remove;
 mod show;

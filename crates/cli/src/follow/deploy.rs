@@ -73,7 +73,8 @@ impl Shown<'_> {
         if !self.ctx.out.json {
             let (name, offset) = (format!("{:<8}", clean(&stage)), format!("{:>8}", span(at.since(first))));
             let talk = self.ctx.out.talk;
-            let line = format!("{}  {} {}", talk.tone(Tone::Quiet, &offset), talk.tone(Tone::Strong, &name), clean(&text));
+            let line =
+                format!("{}  {} {}", talk.tone(Tone::Quiet, &offset), talk.tone(Tone::Strong, &name), clean(&text));
             self.ctx.out.say(line.trim_end());
         }
         self.stage = Some((stage, text, at));
@@ -104,7 +105,12 @@ impl Shown<'_> {
         if *ok {
             let number = release.map_or_else(String::new, |n| format!(" release {n}:"));
             let took = format!("({}{last})", millis(*took_ms));
-            say(&format!("{}{number} {} {}", talk.tone(Tone::Good, "done"), clean(text), talk.tone(Tone::Quiet, &took)));
+            say(&format!(
+                "{}{number} {} {}",
+                talk.tone(Tone::Good, "done"),
+                clean(text),
+                talk.tone(Tone::Quiet, &took)
+            ));
             for line in evidence {
                 say(&talk.tone(Tone::Quiet, &format!("  {}", clean(line))));
             }
@@ -125,6 +131,8 @@ impl Shown<'_> {
 
     fn detached(&self) -> String {
         let service = &self.begun.service;
-        format!("No longer following; the deploy goes on.\n  follow  orlop status {service}\n  cancel  orlop cancel --service {service}")
+        format!(
+            "No longer following; the deploy goes on.\n  follow  orlop status {service}\n  cancel  orlop cancel --service {service}"
+        )
     }
 }

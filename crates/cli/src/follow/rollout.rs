@@ -54,13 +54,19 @@ fn tell(ctx: &Ctx<'_>, now: &Rollout, told: &mut Option<(RolloutState, String)>)
     if ctx.out.json {
         return ctx.out.event(now, |_| String::new());
     }
-    if told.as_ref().is_some_and(|(state, reason)| *state == now.state && *reason == now.reason) || is_final(now.state) {
+    if told.as_ref().is_some_and(|(state, reason)| *state == now.state && *reason == now.reason) || is_final(now.state)
+    {
         return Ok(());
     }
     let talk = ctx.out.talk;
     let offset = format!("{:>8}", span(now.since.since(now.created)));
     let name = format!("{:<9}", word(&now.state));
-    ctx.out.say(&format!("{}  {} {}", talk.tone(Tone::Quiet, &offset), talk.tone(Tone::Strong, &name), clean(&now.reason)));
+    ctx.out.say(&format!(
+        "{}  {} {}",
+        talk.tone(Tone::Quiet, &offset),
+        talk.tone(Tone::Strong, &name),
+        clean(&now.reason)
+    ));
     for line in &now.evidence {
         ctx.out.say(&talk.tone(Tone::Quiet, &format!("{:>8}  {}", "", clean(line))));
     }

@@ -14,7 +14,11 @@ impl Table {
     /// A table without a head: names and values.
     pub fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Self {
         let rows = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-        Self { rows: rows.map(|(name, value)| vec![(name.to_owned(), Tone::Quiet), (clean(&value), Tone::Plain)]).collect() }
+        Self {
+            rows: rows
+                .map(|(name, value)| vec![(name.to_owned(), Tone::Quiet), (clean(&value), Tone::Plain)])
+                .collect(),
+        }
     }
 
     /// Adds a row.

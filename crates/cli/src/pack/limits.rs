@@ -35,7 +35,11 @@ impl Limits {
             return Err(self.refuse(tree, &found, |share| share.bytes));
         }
         if files > self.files {
-            let found = format!("the working tree holds {}, and {} is the most", count(files, "file"), count(self.files, "file"));
+            let found = format!(
+                "the working tree holds {}, and {} is the most",
+                count(files, "file"),
+                count(self.files, "file")
+            );
             return Err(self.refuse(tree, &found, |share| share.files));
         }
         Ok(())

@@ -47,7 +47,8 @@ pub fn survey(root: &Path, limits: &Limits) -> Result<Tree> {
         .build();
     let mut tree = Tree { root: root.to_owned(), entries: Vec::new(), bytes: 0, left_out: Vec::new() };
     for entry in walk {
-        let entry = entry.map_err(|e| Problem::invalid("source-unreadable", format!("the working tree cannot be read: {e}")))?;
+        let entry = entry
+            .map_err(|e| Problem::invalid("source-unreadable", format!("the working tree cannot be read: {e}")))?;
         tree.take(&entry)?;
         // Enough to name the offenders; the rest of a huge tree need not be walked.
         if tree.entries.len() as u64 > limits.files.saturating_mul(4) {
@@ -153,8 +154,16 @@ mod tests {
                 ("fixtures/small", ""),
             ],
             &[
-                ".env.example", ".gitignore", ".ignore", ".orlopignore", "a.rs", "b.rs", "fixtures/small", "keep.log",
-                "sub/.gitignore", "sub/z",
+                ".env.example",
+                ".gitignore",
+                ".ignore",
+                ".orlopignore",
+                "a.rs",
+                "b.rs",
+                "fixtures/small",
+                "keep.log",
+                "sub/.gitignore",
+                "sub/z",
             ],
         );
     }
@@ -174,7 +183,8 @@ mod tests {
         symlink("/etc/passwd", folder.path().join("abs")).unwrap();
         symlink("a", folder.path().join("dir")).unwrap();
         let tree = survey(folder.path(), &Limits::PUBLISHED).unwrap();
-        let links: Vec<_> = tree.entries.iter().filter(|e| matches!(e.form, Form::Link { .. })).map(|e| e.path.clone()).collect();
+        let links: Vec<_> =
+            tree.entries.iter().filter(|e| matches!(e.form, Form::Link { .. })).map(|e| e.path.clone()).collect();
         assert_eq!(links, [PathBuf::from("a/in"), "dir".into()]);
         assert_eq!(tree.left_out, [PathBuf::from("a/out"), "abs".into()]);
         assert_eq!(tree.entries.len(), 4, "what lies behind a link is not packed twice");
@@ -186,7 +196,12 @@ mod tests {
         let refused = |files, bytes| survey(folder.path(), &Limits { files, bytes, packed_bytes: 100 }).unwrap_err();
         let problem = refused(10, 11);
         assert_eq!(problem.code, "source-too-large");
-        assert!(problem.message.contains("holds 12 B, and 11 B is the most; the largest parts:\nnode_modules/  9 B  2 files\nsrc/  2 B"), "{problem}");
+        assert!(
+            problem.message.contains(
+                "holds 12 B, and 11 B is the most; the largest parts:\nnode_modules/  9 B  2 files\nsrc/  2 B"
+            ),
+            "{problem}"
+        );
         assert_eq!(problem.hint.unwrap(), "leave out what is not source: echo '/node_modules/' >> .orlopignore");
         assert!(refused(3, 100).message.contains("holds 4 files, and 3 files is the most"), "{}", refused(3, 100));
         assert!(survey(folder.path(), &Limits { files: 4, bytes: 12, packed_bytes: 0 }).is_ok());

@@ -191,7 +191,12 @@ mod tests {
             let mut text = String::new();
             entry.read_to_string(&mut text).unwrap();
             let header = entry.header();
-            seen.push((entry.path().unwrap().to_string_lossy().len(), header.mode().unwrap(), header.uid().unwrap(), text));
+            seen.push((
+                entry.path().unwrap().to_string_lossy().len(),
+                header.mode().unwrap(),
+                header.uid().unwrap(),
+                text,
+            ));
         }
         let expect = [(211, 0o644, 0, "deep"), (4, 0o777, 0, ""), (6, 0o755, 0, "#!/bin/sh\n")];
         assert_eq!(seen, expect.map(|(n, mode, uid, text)| (n, mode, uid, text.to_owned())));

@@ -89,6 +89,8 @@ pub(crate) struct Current {
     pub rollout: RolloutId,
     pub since: Time,
     pub stopped: Stopped,
+    /// When that rollout was asked for; its settings are those of that moment.
+    pub begun: Time,
 }
 
 /// Whether what is current was ended with its service.

@@ -1,4 +1,5 @@
 //! A workbench: a temporary folder in which a plan is carried out.
+#![expect(clippy::disallowed_methods, reason = "the steps of a plan are carried out here without the platform")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -71,24 +72,40 @@ impl Bench {
             return None;
         }
         let bench = Self { folder: tempfile::tempdir().unwrap(), plan };
-        for (path, full) in walk(&source) {
-            copy(&full, &bench.folder.path().join("w").join(path));
+        bench.unpack(&source);
+        Some(bench)
+    }
+
+    fn unpack(&self, source: &Path) {
+        for (path, full) in walk(source) {
+            copy(&full, &self.folder.path().join("w").join(path));
         }
         for folder in ["w", "c", "a"] {
-            fs::create_dir_all(bench.folder.path().join(folder)).unwrap();
+            fs::create_dir_all(self.folder.path().join(folder)).unwrap();
         }
-        Some(bench)
     }
 
     /// A fixture, built, collected, and its workspace thrown away.
     pub fn built(fixture: &str) -> Option<Self> {
-        let bench = Self::planned(fixture)?;
-        if let Err((step, status, log)) = bench.build() {
-            panic!("{fixture}: step `{step}` ended with {status:?}\n{log}\n{}", bench.plan);
+        Some(Self::planned(fixture)?.finished(fixture))
+    }
+
+    /// The same once more, in the same places, with nothing left of the first time.
+    pub fn again(self, fixture: &str) -> Self {
+        for folder in ["c", "a"] {
+            fs::remove_dir_all(self.folder.path().join(folder)).unwrap();
         }
-        bench.collect();
-        fs::remove_dir_all(bench.folder.path().join("w")).unwrap();
-        Some(bench)
+        self.unpack(&fixtures().join(fixture));
+        self.finished(fixture)
+    }
+
+    fn finished(self, fixture: &str) -> Self {
+        if let Err((step, status, log)) = self.build() {
+            panic!("{fixture}: step `{step}` ended with {status:?}\n{log}\n{}", self.plan);
+        }
+        self.collect();
+        fs::remove_dir_all(self.folder.path().join("w")).unwrap();
+        self
     }
 
     /// Runs the steps; the first that fails with its status and what it said.

@@ -48,7 +48,10 @@ impl Client {
                 .map_err(|e| Problem::internal("gateway-answer", format!("the gateway's answer cannot be read: {e}")));
         }
         let problem: WireProblem = serde_json::from_slice(&answer).map_err(|e| {
-            Problem::internal("gateway-answer", format!("the gateway answered {status} with a body that cannot be read: {e}"))
+            Problem::internal(
+                "gateway-answer",
+                format!("the gateway answered {status} with a body that cannot be read: {e}"),
+            )
         })?;
         Err(problem.into_problem(status))
     }

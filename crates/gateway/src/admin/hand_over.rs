@@ -45,7 +45,11 @@ pub(crate) struct HandOver {
 
 impl HandOver {
     /// `replaced` is cancelled when a successor serves.
-    pub(crate) fn new(listeners: &[TcpListener], replaced: CancellationToken, closing: CancellationToken) -> Result<Self> {
+    pub(crate) fn new(
+        listeners: &[TcpListener],
+        replaced: CancellationToken,
+        closing: CancellationToken,
+    ) -> Result<Self> {
         let listeners = listeners.iter().map(TcpListener::try_clone).collect::<std::io::Result<_>>();
         Ok(Self { listeners: listeners.map_err(failed)?, replaced, closing })
     }
@@ -111,12 +115,8 @@ pub(crate) async fn take_over(dir: &Path) -> Result<Option<Taken>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LISTENERS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut data = [0];
-        let got = rustix::net::recvmsg(
-            &stream,
-            &mut [IoSliceMut::new(&mut data)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
+        let got =
+            rustix::net::recvmsg(&stream, &mut [IoSliceMut::new(&mut data)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
         if got.bytes != 1 || data != [HELLO] {
             return Err(std::io::Error::other("the gateway that runs sent something else"));
         }

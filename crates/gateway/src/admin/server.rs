@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use super::wire::{COUNTERS, PROBE, PROBE_MAX, ProbeRequest, SNAPSHOT, STATUS, WireProblem};
 use super::socket;
+use super::wire::{COUNTERS, PROBE, PROBE_MAX, ProbeRequest, SNAPSHOT, STATUS, WireProblem};
 use crate::gate::Shared;
 use crate::keep::SNAPSHOT_BYTES_MAX;
 use crate::proxy::{self, Aim, Client, Exchange, Switch, UpBody};

@@ -127,7 +127,12 @@ impl Chunks {
         match self.trailer_fields_left.checked_sub(1) {
             Some(left) => self.trailer_fields_left = left,
             None => {
-                return Err(Refusal::new(431, "too-many-trailers", "There are too many trailer fields.", "RFC 6585 §5"));
+                return Err(Refusal::new(
+                    431,
+                    "too-many-trailers",
+                    "There are too many trailer fields.",
+                    "RFC 6585 §5",
+                ));
             }
         }
         Ok(())

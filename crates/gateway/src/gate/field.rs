@@ -51,8 +51,7 @@ pub(crate) fn is_disguised(name: &[u8]) -> bool {
     if memchr::memchr(b'_', name).is_none() {
         return false;
     }
-    let plain: Vec<u8> =
-        name.iter().map(|b| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() }).collect();
+    let plain: Vec<u8> = name.iter().map(|b| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() }).collect();
     plain.starts_with(b"x-forwarded-")
         || [&b"content-length"[..], b"transfer-encoding", b"x-real-ip", b"x-request-id", b"orlop-release"]
             .contains(&&*plain)
@@ -81,7 +80,8 @@ mod tests {
         assert_eq!(split(b"A: b").unwrap(), (&b"A"[..], &b"b"[..]));
         assert_eq!(split(b"a:\t b c \t").unwrap(), (&b"a"[..], &b"b c"[..]));
         assert_eq!(split(b"a:").unwrap(), (&b"a"[..], &b""[..]));
-        for bad in [&b"a"[..], b" a: b", b"a : b", b": b", b"a\0: b", b"a: b\0", b"a: b\rc", b"a: \x7f", b"\xc3\xa4: b"] {
+        for bad in [&b"a"[..], b" a: b", b"a : b", b": b", b"a\0: b", b"a: b\0", b"a: b\rc", b"a: \x7f", b"\xc3\xa4: b"]
+        {
             assert!(split(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,6 +1,6 @@
+use super::Refusal;
 use super::chunk::Chunks;
 use super::head::{After, Head, HeadLimits, Progress};
-use super::Refusal;
 
 /// Trailer section: as many bytes as this and as many fields as a head at most.
 const TRAILER_BYTES_MAX: usize = 8 << 10;
@@ -169,7 +169,11 @@ mod tests {
     fn requests_are_told_apart() {
         check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1, "more");
         check("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 2, "more");
-        check("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: b\r\n\r\n", 2, "more");
+        check(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: b\r\n\r\n",
+            2,
+            "more",
+        );
         check(
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n",
             2,

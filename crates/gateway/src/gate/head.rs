@@ -253,7 +253,8 @@ impl Head {
         if !self.has_host {
             return Err(bad_host("The request has no Host."));
         }
-        let named = host::Authority::read(&self.host).ok_or_else(|| bad_host("The Host is not a host name and port."))?;
+        let named =
+            host::Authority::read(&self.host).ok_or_else(|| bad_host("The Host is not a host name and port."))?;
         if let Some(authority) = &self.authority {
             let target = host::Authority::read(authority)
                 .ok_or_else(|| bad_host("The request target's host is not a host name and port."))?;

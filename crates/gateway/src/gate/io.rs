@@ -36,6 +36,8 @@ pub(crate) struct Timeouts {
     pub(crate) head: Duration,
     /// Between two requests.
     pub(crate) idle: Duration,
+    /// Taking nothing of what is written.
+    pub(crate) write: Duration,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub(crate) struct Guard<S> {
     timeouts: Timeouts,
     timer: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
+    /// Runs while the client takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
     /// What is wrong with the body that is being read.
     broken: Option<&'static str>,
     lingered: usize,
@@ -77,6 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             timeouts,
             timer: None,
             deadline: None,
+            stall: None,
             broken: None,
             lingered: 0,
             is_shut: false,
@@ -202,6 +207,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         }
     }
 
+    /// Gives up on a client that takes nothing for too long; it would hold its instance's connection.
+    fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if result.is_ready() {
+            self.stall = None;
+            return result;
+        }
+        let span = self.timeouts.write;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(span)));
+        stall.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+    }
+
     /// Reads straight into the reader's buffer and takes back what must not be let in.
     fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Option<usize>>> {
         let before = buf.filled().len();
@@ -271,8 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
                 }
                 continue;
             }
-            let done =
-                if this.held.is_empty() { this.poll_direct(cx, buf) } else { this.poll_more_held(cx) };
+            let done = if this.held.is_empty() { this.poll_direct(cx, buf) } else { this.poll_more_held(cx) };
             match ready!(done)? {
                 Some(_) => return Poll::Ready(Ok(())),
                 None => continue,
@@ -283,7 +298,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.written(cx, result)
     }
 
     fn poll_write_vectored(
@@ -291,7 +308,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.written(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -63,6 +63,10 @@ pub(super) fn finish_answer<B>(response: &mut Response<B>, exchange: &Exchange) 
     *response.version_mut() = Version::HTTP_11;
     let headers = response.headers_mut();
     let upgrade = headers.get(header::UPGRADE).filter(|_| is_upgrade).cloned();
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // RFC 9112 §6.3: it overrides the length, which must not go on to the client.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     strip_hop_by_hop(headers);
     if let Some(protocol) = upgrade {
         headers.insert(header::UPGRADE, protocol);

@@ -67,7 +67,8 @@ impl Builder {
 
     fn instance(&mut self, instance: &ports::Instance) -> Arc<Instance> {
         let (id, address, workers) = (instance.id, instance.address, self.workers);
-        let known = self.instances.entry((id, address)).or_insert_with(|| Arc::new(Instance::new(id, address, workers)));
+        let known =
+            self.instances.entry((id, address)).or_insert_with(|| Arc::new(Instance::new(id, address, workers)));
         known.revive();
         Arc::clone(known)
     }

@@ -134,9 +134,7 @@ impl Registry {
     /// All counters, in a stable order.
     pub(crate) fn read(&self) -> Vec<BackendCounters> {
         let mut all: Vec<_> = self.counters.lock().values().map(|c| c.read()).collect();
-        all.sort_by(|a, b| {
-            (&a.service, &a.environment, a.rollout).cmp(&(&b.service, &b.environment, b.rollout))
-        });
+        all.sort_by(|a, b| (&a.service, &a.environment, a.rollout).cmp(&(&b.service, &b.environment, b.rollout)));
         all
     }
 }
@@ -149,7 +147,13 @@ mod tests {
     fn shards_add_up_and_buckets_include_their_bound() {
         let registry = Registry::new(2);
         let counters = registry.get(&"a".parse().unwrap(), &"dev".parse().unwrap(), None);
-        let done = |status, ms| Done { status, fault: status == 502, head: Duration::from_millis(ms), bytes_in: 1, bytes_out: 2 };
+        let done = |status, ms| Done {
+            status,
+            fault: status == 502,
+            head: Duration::from_millis(ms),
+            bytes_in: 1,
+            bytes_out: 2,
+        };
         for (worker, status, ms) in [(0, 200, 1), (1, 200, 2), (1, 404, 3), (0, 502, 6000), (1, 101, 0)] {
             counters.count(worker, done(status, ms));
         }

@@ -81,7 +81,7 @@ impl Instance {
     /// An unused connection that is ready and not older than `max_age`.
     pub(crate) fn take(&self, worker: usize, max_age: Duration) -> Option<Sender> {
         let mut pool = self.pools.get(worker)?.lock();
-        pool.retain(|unused| !unused.sender.is_closed());
+        // Closed ones are never ready; they go when the list is full or swept.
         let at = pool.iter().rposition(|unused| unused.sender.is_ready())?;
         if pool.get(at)?.since.elapsed() > max_age {
             return None;
@@ -96,6 +96,9 @@ impl Instance {
         }
         let Some(pool) = self.pools.get(worker) else { return };
         let mut pool = pool.lock();
+        if pool.len() >= max {
+            pool.retain(|unused| !unused.sender.is_closed());
+        }
         if pool.len() < max {
             pool.push(Unused { sender, since: Instant::now() });
         }

@@ -178,7 +178,10 @@ async fn probes_reach_a_rollout_whatever_its_weight_and_are_not_counted() {
     assert_eq!((got.status, got.release, got.instance, got.from_gateway), (502, releases[2], dead_id, true));
     assert_eq!(probe(rollouts[0], "/hang").await.unwrap().status, 504);
     assert_eq!(code(probe(rollout(), "/").await), "nothing-runs");
-    assert_eq!(code(front.client.probe(&"no.localhost".parse().unwrap(), rollouts[0], "/", Duration::from_secs(1)).await), "unknown-host");
+    assert_eq!(
+        code(front.client.probe(&"no.localhost".parse().unwrap(), rollouts[0], "/", Duration::from_secs(1)).await),
+        "unknown-host"
+    );
     assert_eq!(code(probe(rollouts[0], "no path").await), "bad-probe");
     assert_eq!(code(front.client.probe(&host, rollouts[0], "/slow", Duration::from_millis(20)).await), "probe-timeout");
     let counters = front.client.counters().await.unwrap();

@@ -3,6 +3,7 @@
 mod admin;
 mod drain;
 mod gate;
+mod instances;
 mod protocols;
 mod routing;
 mod support;

@@ -173,7 +173,10 @@ async fn http2_with_prior_knowledge() {
             let echo: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             assert_eq!(echo["body"], format!("body {n}"));
             let text = echo["headers"].to_string();
-            assert!(text.contains(r#"["host","app.localhost"]"#) && text.contains(r#"["cookie","a=1; b=2"]"#), "{text}");
+            assert!(
+                text.contains(r#"["host","app.localhost"]"#) && text.contains(r#"["cookie","a=1; b=2"]"#),
+                "{text}"
+            );
             assert!(text.contains("host=app.localhost;proto=http") && text.contains("2 orlop"), "{text}");
         }
     });

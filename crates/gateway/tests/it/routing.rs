@@ -34,7 +34,9 @@ async fn hosts_are_told_apart_whatever_their_spelling() {
         let answer = front.get(host, "/id").await;
         assert_eq!((answer.status, answer.body.as_str()), (200, id.to_string().as_str()), "{host}");
     }
-    let answer = raw(front.address, "GET http://two.localhost/id HTTP/1.1\r\nHost: two.localhost\r\nConnection: close\r\n\r\n").await;
+    let answer =
+        raw(front.address, "GET http://two.localhost/id HTTP/1.1\r\nHost: two.localhost\r\nConnection: close\r\n\r\n")
+            .await;
     assert_eq!(answer.body, two.id.to_string());
 }
 
@@ -171,7 +173,8 @@ async fn pages_say_whose_fault_it_is() {
         for member in ["title", "detail", "hint"] {
             assert!(problem[member].as_str().is_some_and(|t| !t.is_empty()), "{member}: {problem}");
         }
-        let text = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html,*/*;q=0.8\r\nConnection: close\r\n\r\n");
+        let text =
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html,*/*;q=0.8\r\nConnection: close\r\n\r\n");
         let page = raw(front.address, text).await;
         assert_eq!(page.status, status);
         assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));

@@ -301,6 +301,10 @@ async fn serve(
             Response::new(full(id.to_string()))
         }
         "/stream" => stream(go),
+        "/endless" => {
+            let frames = futures_util::stream::repeat_with(|| Ok(Frame::data(Bytes::from(vec![b'x'; 65_536]))));
+            Response::new(StreamBody::new(frames).boxed())
+        }
         "/trailers" => trailers(),
         "/upgrade" => upgrade(&mut request),
         "/204" => Response::builder().status(204).body(full("")).unwrap(),
@@ -381,10 +385,5 @@ fn upgrade(request: &mut Request<Incoming>) -> Response<AnyBody> {
         }
         let _ = io.shutdown().await;
     });
-    Response::builder()
-        .status(101)
-        .header("connection", "upgrade")
-        .header("upgrade", protocol)
-        .body(full(""))
-        .unwrap()
+    Response::builder().status(101).header("connection", "upgrade").header("upgrade", protocol).body(full("")).unwrap()
 }

@@ -91,7 +91,10 @@ async fn an_upload_that_goes_on_is_not_cut_by_the_wait_for_the_answer() {
     let up = Upstream::start().await;
     front.one(&up).await;
     let mut stream = TcpStream::connect(front.address).await.unwrap();
-    stream.write_all(b"POST /body HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 10\r\nConnection: close\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"POST /body HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 10\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         stream.write_all(b"x").await.unwrap();
@@ -111,6 +114,26 @@ async fn a_silent_tunnel_is_closed() {
     let text = "GET /upgrade HTTP/1.1\r\nHost: app.localhost\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
     let answer = check(|l| l.tunnel_timeout = SHORT, text).await;
     assert_eq!(answer.status, 101, "{}", answer.all);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_let_go() {
+    use ports::Gateway as _;
+    let mut front = Front::limited(|l| l.write_timeout = Duration::from_millis(300)).await;
+    let up = Upstream::start().await;
+    front.one(&up).await;
+    let mut stream = TcpStream::connect(front.address).await.unwrap();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: app.localhost\r\n\r\n").await.unwrap();
+    let mut seen = false;
+    for _ in 0..500 {
+        let under_way = front.client.status().await.unwrap().in_flight;
+        match under_way.is_empty() {
+            true if seen => return,
+            is_empty => seen |= !is_empty,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it still holds the instance ({seen})");
 }
 
 #[tokio::test]

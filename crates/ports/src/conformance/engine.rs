@@ -83,7 +83,12 @@ pub async fn run(world: &mut dyn World) {
 }
 
 /// Waits until the instance is as wanted; panics with its last sight otherwise.
-pub async fn wait(engine: &Arc<dyn Engine>, id: InstanceId, what: &str, is: impl Fn(&InstanceSeen) -> bool) -> InstanceSeen {
+pub async fn wait(
+    engine: &Arc<dyn Engine>,
+    id: InstanceId,
+    what: &str,
+    is: impl Fn(&InstanceSeen) -> bool,
+) -> InstanceSeen {
     let mut last = None;
     let began = std::time::Instant::now();
     while began.elapsed() < PATIENCE {

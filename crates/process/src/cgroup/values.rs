@@ -42,11 +42,9 @@ pub(super) fn settings(version: Version, controller: Controller, limits: &Limits
         ],
         (_, Controller::Cpuacct) => vec![],
         (_, Controller::Pids) => vec![must("pids.max", tasks)],
-        (Version::V2, Controller::Memory) => vec![
-            must("memory.max", memory),
-            may("memory.swap.max", "0".into()),
-            may("memory.oom.group", "1".into()),
-        ],
+        (Version::V2, Controller::Memory) => {
+            vec![must("memory.max", memory), may("memory.swap.max", "0".into()), may("memory.oom.group", "1".into())]
+        }
         (Version::V2, Controller::Cpu) => {
             vec![must("cpu.max", format!("{quota} {PERIOD_US}")), must("cpu.weight", weight.to_string())]
         }
@@ -64,13 +62,8 @@ mod tests {
     use base::{Bytes, MilliCpu};
 
     fn check(version: Version, controller: Controller, expect: &[(&str, &str)]) {
-        let limits = Limits {
-            cpu: MilliCpu(250),
-            cpu_weight: 50,
-            memory: Bytes(1 << 28),
-            tasks_max: 64,
-            disk_max: Bytes(0),
-        };
+        let limits =
+            Limits { cpu: MilliCpu(250), cpu_weight: 50, memory: Bytes(1 << 28), tasks_max: 64, disk_max: Bytes(0) };
         let got = settings(version, controller, &limits);
         let got: Vec<(&str, &str)> = got.iter().map(|s| (s.file, s.value.as_str())).collect();
         assert_eq!(got, expect, "{version:?} {controller:?}");

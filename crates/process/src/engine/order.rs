@@ -34,12 +34,16 @@ pub(super) fn check(spec: &InstanceSpec, data: &Path) -> Result<()> {
     }
     if let Some(health) = &spec.health {
         if !spec.port {
-            return Err(bad("a health check needs a port".into()).hint("let the process have a port, or drop the check"));
+            return Err(
+                bad("a health check needs a port".into()).hint("let the process have a port, or drop the check")
+            );
         }
         if let Probe::Http { path } = &health.probe
             && (!path.starts_with('/') || path.bytes().any(|b| b <= b' ' || b == 0x7f))
         {
-            return Err(bad(format!("the health path `{}` is not a path", path.escape_debug())).hint("write `/healthz`"));
+            return Err(
+                bad(format!("the health path `{}` is not a path", path.escape_debug())).hint("write `/healthz`")
+            );
         }
     }
     spec.mounts.iter().try_for_each(|mount| check_mount(mount, data))
@@ -54,7 +58,9 @@ fn check_mount(mount: &Mount, data: &Path) -> Result<()> {
         Mount::Cache { target, .. } | Mount::Platform { target } => {
             let own = OWN.iter().find(|own| Path::new(target).starts_with(own));
             match own {
-                _ if !is_plain(target) || target == "/" => bad(format!("`{target}` is not an absolute path without `..`")),
+                _ if !is_plain(target) || target == "/" => {
+                    bad(format!("`{target}` is not an absolute path without `..`"))
+                }
                 Some(own) => bad(format!("nothing can be mounted at {target}: {own} belongs to the engine")),
                 None => Ok(()),
             }
@@ -139,7 +145,17 @@ mod tests {
     fn mounts_keep_away_from_what_is_not_theirs() {
         let data = Path::new("/var/lib/orlop");
         let refused = |mount: Mount| check_mount(&mount, data).expect_err(&format!("{mount:?}")).message;
-        for path in ["/", "/var", "/var/lib/orlop", "/var/lib/orlop/instances", "/proc/1", "/etc", "/dev", "relative", "/a/../b"] {
+        for path in [
+            "/",
+            "/var",
+            "/var/lib/orlop",
+            "/var/lib/orlop/instances",
+            "/proc/1",
+            "/etc",
+            "/dev",
+            "relative",
+            "/a/../b",
+        ] {
             refused(Mount::Host { path: path.into() });
         }
         for target in ["/", "/usr/local", "/etc/x", "/app/x", "x", "/a/../b", "/proc"] {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use base::{Generation, InstanceId, Problem, Result};
@@ -26,8 +26,11 @@ impl ProcessEngine {
     /// Starts an instance that was never started. The caller holds its lock.
     pub(super) async fn start(&self, spec: &InstanceSpec, generation: Generation) -> Result<InstanceSeen> {
         if let Some(why) = &self.no_sandbox {
-            return Err(Problem::unavailable("isolation-missing", format!("nothing can be isolated on this host: {why}"))
-                .hint("`orlop doctor` says what to change"));
+            return Err(Problem::unavailable(
+                "isolation-missing",
+                format!("nothing can be isolated on this host: {why}"),
+            )
+            .hint("`orlop doctor` says what to change"));
         }
         order::check(spec, self.data.path())?;
         self.check_removed(spec.id, generation).await?;
@@ -133,7 +136,14 @@ impl ProcessEngine {
         .await
     }
 
-    fn launch(&self, spec: &InstanceSpec, generation: Generation, image: Option<&Path>, dir: &Path, given: &Given) -> Launch {
+    fn launch(
+        &self,
+        spec: &InstanceSpec,
+        generation: Generation,
+        image: Option<&Path>,
+        dir: &Path,
+        given: &Given,
+    ) -> Launch {
         let mut env: BTreeMap<String, String> =
             spec.env.iter().map(|(name, value)| (name.clone(), value.expose().clone())).collect();
         env.extend(given.port.map(|port| ("PORT".to_owned(), port.to_string())));
@@ -225,17 +235,18 @@ fn sweep_images(data: &DataDir, keep: usize) -> std::io::Result<()> {
     unused.into_iter().take(too_many).try_for_each(|(_, path)| pack::remove_tree(&path))
 }
 
+/// The platform's own binary with the hidden subcommand.
+#[allow(clippy::disallowed_methods, reason = "the one place of this crate where a program of the host is started")]
+fn command(options: &Options, words: &[&str]) -> Command {
+    let mut command = Command::new(&options.binary);
+    command.args(&options.shim_args).args(words).env_clear().current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 /// Runs the platform's binary as a keeper; what it needs to know goes through standard input.
 async fn run(options: &Options, words: &[&str], input: &[u8]) -> std::io::Result<Output> {
-    let mut child = tokio::process::Command::new(&options.binary)
-        .args(&options.shim_args)
-        .args(words)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut child = tokio::process::Command::from(command(options, words)).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input).await?;
     }
@@ -247,17 +258,9 @@ pub(super) fn probe(options: &Options, data: &DataDir, root: bool) -> Result<pro
     let failed = |why: String| keeper_failed(options, &why);
     let place = data.path().join("probe");
     std::fs::create_dir_all(&place).map_err(|e| failed(e.to_string()))?;
-    let order = serde_json::to_vec(&(&place, root.then(|| *options.uids.start()))).map_err(|e| failed(e.to_string()))?;
-    let mut child = std::process::Command::new(&options.binary)
-        .args(&options.shim_args)
-        .arg(shim::PROBE)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| failed(e.to_string()))?;
+    let order =
+        serde_json::to_vec(&(&place, root.then(|| *options.uids.start()))).map_err(|e| failed(e.to_string()))?;
+    let mut child = command(options, &[shim::PROBE]).spawn().map_err(|e| failed(e.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
         std::io::Write::write_all(&mut stdin, &order).map_err(|e| failed(e.to_string()))?;
     }

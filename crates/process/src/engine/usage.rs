@@ -32,7 +32,10 @@ pub(super) fn of_tree(init: i32) -> (Option<Bytes>, Option<u64>) {
     if seen <= 1 {
         return (None, None);
     }
-    (Some(Bytes(pages.saturating_mul(crate::sys::page_bytes()))), Some(ticks.saturating_mul(1_000_000 / TICKS_PER_SECOND)))
+    (
+        Some(Bytes(pages.saturating_mul(crate::sys::page_bytes()))),
+        Some(ticks.saturating_mul(1_000_000 / TICKS_PER_SECOND)),
+    )
 }
 
 /// Ticks used by a process and the children it has waited for, and its resident pages (proc_pid_stat(5)).

@@ -27,11 +27,8 @@ pub(crate) async fn export(root: PathBuf, path: String) -> Result<ByteStream> {
     let dir = blocking(move || open(&root, &path)).await?;
     let (sender, receiver) = mpsc::channel::<Result<Bytes>>(PIECES);
     tokio::task::spawn_blocking(move || {
-        let mut pack = Pack {
-            tar: tar::Builder::new(Pieces { sender: sender.clone(), buffer: Vec::new() }),
-            files: 0,
-            bytes: 0,
-        };
+        let mut pack =
+            Pack { tar: tar::Builder::new(Pieces { sender: sender.clone(), buffer: Vec::new() }), files: 0, bytes: 0 };
         let done = pack.folder(&dir, Path::new("")).and_then(|()| {
             let mut pieces = pack.tar.into_inner().map_err(|e| io_problem("end the archive", &e))?;
             pieces.flush().map_err(|e| io_problem("send the archive", &e))
@@ -91,7 +88,10 @@ impl Pack {
         for name in names {
             self.files += 1;
             if self.files > SOURCE_FILES_MAX {
-                return Err(Problem::too_large("export-too-large", format!("it has more than {SOURCE_FILES_MAX} files")));
+                return Err(Problem::too_large(
+                    "export-too-large",
+                    format!("it has more than {SOURCE_FILES_MAX} files"),
+                ));
             }
             self.entry(dir, &name, &path.join(&name))?;
         }
@@ -123,9 +123,12 @@ impl Pack {
                 self.append(header(tar::EntryType::Regular, mode, size), path, io::Read::take(file, size))
             }
             FileType::Symlink => self.link(dir, name, path),
-            other => Err(Problem::unprocessable("export-refused", format!("it contains a {other:?}, which cannot be part of a release"))
-                .at(path.display())
-                .hint("remove it at the end of the build")),
+            other => Err(Problem::unprocessable(
+                "export-refused",
+                format!("it contains a {other:?}, which cannot be part of a release"),
+            )
+            .at(path.display())
+            .hint("remove it at the end of the build")),
         }
     }
 
@@ -136,7 +139,10 @@ impl Pack {
         if !stays_inside(path, &target) {
             return Err(Problem::unprocessable(
                 "export-refused",
-                format!("the symbolic link points to `{}`, which is outside of the exported directory", target.display()),
+                format!(
+                    "the symbolic link points to `{}`, which is outside of the exported directory",
+                    target.display()
+                ),
             )
             .at(path.display())
             .hint("copy the file instead of linking to it, or let the link be relative and stay inside"));

@@ -83,7 +83,10 @@ async fn manifest(objects: &dyn Objects, digest: &Digest) -> Result<Manifest> {
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk?);
         if bytes.len() > MANIFEST_BYTES_MAX {
-            return Err(Problem::too_large("manifest-too-large", format!("the manifest has more than {MANIFEST_BYTES_MAX} bytes")));
+            return Err(Problem::too_large(
+                "manifest-too-large",
+                format!("the manifest has more than {MANIFEST_BYTES_MAX} bytes"),
+            ));
         }
     }
     if Digest::of(&bytes) != *digest {
@@ -107,8 +110,7 @@ fn corrupt(digest: &Digest) -> Problem {
 
 fn one_layer(root: &Path, layer: &Descriptor, stream: ByteStream, spent: &mut Spent) -> Result<()> {
     let root = OwnedFd::from(std::fs::File::open(root).map_err(|e| io_problem("open the folder of the artifact", &e))?);
-    let rules =
-        Rules { bytes_max: ARTIFACT_UNPACKED_BYTES_MAX, entries_max: FILES_MAX, owner: None, whiteouts: true };
+    let rules = Rules { bytes_max: ARTIFACT_UNPACKED_BYTES_MAX, entries_max: FILES_MAX, owner: None, whiteouts: true };
     let mut raw = Blocking::new(stream);
     match layer.media_type.as_str() {
         "application/vnd.oci.image.layer.v1.tar" => unpack(&root, &mut raw, &rules, spent)?,

@@ -22,12 +22,8 @@ pub(crate) async fn fetch(objects: &dyn Objects, key: &str, into: &Path, owner: 
     blocking(move || {
         make_private(&into, owner).map_err(|e| io_problem("make the workspace", &e))?;
         let root = OwnedFd::from(std::fs::File::open(&into).map_err(|e| io_problem("open the workspace", &e))?);
-        let rules = Rules {
-            bytes_max: SOURCE_UNPACKED_BYTES_MAX,
-            entries_max: SOURCE_FILES_MAX,
-            owner,
-            whiteouts: false,
-        };
+        let rules =
+            Rules { bytes_max: SOURCE_UNPACKED_BYTES_MAX, entries_max: SOURCE_FILES_MAX, owner, whiteouts: false };
         unpack(&root, Blocking::new(stream), &rules, &mut Spent::default())
     })
     .await

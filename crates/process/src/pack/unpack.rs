@@ -53,7 +53,10 @@ pub(crate) fn unpack(root: &OwnedFd, archive: impl Read, rules: &Rules, spent: &
         if spent.entries > rules.entries_max || spent.bytes > rules.bytes_max {
             return Err(Problem::too_large(
                 "archive-too-large",
-                format!("the archive has more than {} files or {} bytes when unpacked", rules.entries_max, rules.bytes_max),
+                format!(
+                    "the archive has more than {} files or {} bytes when unpacked",
+                    rules.entries_max, rules.bytes_max
+                ),
             )
             .at(shown));
         }
@@ -250,7 +253,11 @@ fn broken(e: std::io::Error) -> Problem {
 
 fn failed(what: &str, e: Errno) -> Problem {
     let full = matches!(e, Errno::NOSPC | Errno::DQUOT);
-    let problem = if full { Problem::unavailable("disk-full", format!("{what}: {e}")) } else { Problem::internal("unpack-failed", format!("{what}: {e}")) };
+    let problem = if full {
+        Problem::unavailable("disk-full", format!("{what}: {e}"))
+    } else {
+        Problem::internal("unpack-failed", format!("{what}: {e}"))
+    };
     if full { problem.hint("free space in the platform's data directory") } else { problem }
 }
 

@@ -50,7 +50,14 @@ fn check_refused(entries: &[&str], says: &str) {
 #[test]
 fn good_archives_come_out_with_plain_modes() {
     let (dir, result) = try_unpack(
-        &[&["dir:bin", "exec:bin/run=#!", "file:a/b/c=deep", "link:a/up>../bin/run", "hard:same>a/b/c", "file:./dot=."]],
+        &[&[
+            "dir:bin",
+            "exec:bin/run=#!",
+            "file:a/b/c=deep",
+            "link:a/up>../bin/run",
+            "hard:same>a/b/c",
+            "file:./dot=.",
+        ]],
         &RULES,
     );
     result.unwrap();

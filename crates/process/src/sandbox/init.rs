@@ -54,8 +54,7 @@ fn die_with_keeper() -> Result<(), String> {
 /// Forks the program; an empty answer through a close-on-exec pipe says that it runs.
 fn start(plan: &Plan, out: OwnedFd, err: OwnedFd) -> Result<(i32, OwnedFd), String> {
     let signals = sys::signal_fd(&[libc::SIGCHLD]).map_err(|e| format!("watch for ended processes: {e}"))?;
-    let (answer, question) =
-        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| format!("make a pipe: {e}"))?;
+    let (answer, question) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|e| format!("make a pipe: {e}"))?;
     let child = sys::clone_process(0).map_err(|e| format!("fork: {e}"))?;
     let Some(child) = child else {
         drop(answer);

@@ -31,7 +31,8 @@ fn shut_in(plan: &Plan, out: &OwnedFd, err: &OwnedFd) -> Result<(), String> {
     sys::become_fd(out.as_fd(), 1).map_err(said("set standard output"))?;
     sys::become_fd(err.as_fd(), 2).map_err(said("set standard error"))?;
     sys::close_from(3, true).map_err(said("close descriptors"))?;
-    std::env::set_current_dir(&plan.workdir).map_err(|e| format!("enter the working directory {}: {e}", plan.workdir))?;
+    std::env::set_current_dir(&plan.workdir)
+        .map_err(|e| format!("enter the working directory {}: {e}", plan.workdir))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     limit(plan)?;
     drop_rights()?;
@@ -48,8 +49,7 @@ fn shut_in(plan: &Plan, out: &OwnedFd, err: &OwnedFd) -> Result<(), String> {
 fn limit(plan: &Plan) -> Result<(), String> {
     // One more for init, which the kernel counts as the same user.
     let tasks = u64::from(plan.tasks_max).saturating_add(1);
-    let mut limits =
-        vec![(libc::RLIMIT_CORE, 0), (libc::RLIMIT_NOFILE, FILES_MAX), (libc::RLIMIT_NPROC, tasks)];
+    let mut limits = vec![(libc::RLIMIT_CORE, 0), (libc::RLIMIT_NOFILE, FILES_MAX), (libc::RLIMIT_NPROC, tasks)];
     limits.extend(plan.file_bytes_max.map(|bytes| (libc::RLIMIT_FSIZE, bytes)));
     for (resource, value) in limits {
         sys::limit(resource, value).map_err(|e| format!("set resource limit {resource}: {e}"))?;
@@ -101,7 +101,10 @@ fn candidates(name: &str, path: &str) -> Vec<String> {
     if name.contains('/') {
         return vec![name.to_owned()];
     }
-    path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| format!("{}/{name}", dir.trim_end_matches('/'))).collect()
+    path.split(':')
+        .filter(|dir| dir.starts_with('/'))
+        .map(|dir| format!("{}/{name}", dir.trim_end_matches('/')))
+        .collect()
 }
 
 #[cfg(test)]

@@ -173,11 +173,12 @@ pub(super) fn build(plan: &Plan, sources: Sources) -> Result<Built, String> {
 fn scratch(bytes: u64) -> Result<OwnedFd, String> {
     let options = [("size", &*bytes.to_string()), ("nr_inodes", SCRATCH_FILES), ("mode", "0755")];
     let fd = file_system("tmpfs", &options, MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID)?;
-    attach(&fd, &CWD, "run", "temporary files")?;
+    attach(&fd, CWD, "run", "temporary files")?;
     for (folder, target) in [("tmp", "/tmp"), ("home", "/home/app"), ("shm", "/dev/shm")] {
         let path = Path::new("run").join(folder);
         make_dir(&path)?;
-        let lent = Lent { fd: open_path(&path)?, is_dir: true, target: target.to_owned(), attributes: NO_SUID | NO_DEV };
+        let lent =
+            Lent { fd: open_path(&path)?, is_dir: true, target: target.to_owned(), attributes: NO_SUID | NO_DEV };
         bind(&lent)?;
     }
     rustix::mount::unmount("run", UnmountFlags::DETACH).map_err(|e| format!("detach the temporary files: {e}"))?;
@@ -188,7 +189,7 @@ fn scratch(bytes: u64) -> Result<OwnedFd, String> {
 fn proc() -> Result<(), String> {
     let attributes =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    attach(&file_system("proc", &[], attributes)?, &CWD, "proc", "/proc")?;
+    attach(&file_system("proc", &[], attributes)?, CWD, "proc", "/proc")?;
     for path in PROC_READ_ONLY.iter().map(Path::new).filter(|p| p.exists()) {
         let target = format!("/{}", path.display());
         bind(&lend(path, &target, READ_ONLY | NO_SUID | NO_DEV | NO_EXEC)?)?;
@@ -199,7 +200,7 @@ fn proc() -> Result<(), String> {
             Ok(meta) if meta.is_dir() => {
                 let options = [("size", "4k"), ("nr_inodes", "2"), ("mode", "0555")];
                 let empty = file_system("tmpfs", &options, attributes | MountAttrFlags::MOUNT_ATTR_RDONLY)?;
-                attach(&empty, &CWD, &path.to_string_lossy(), &target)?;
+                attach(&empty, CWD, &path.to_string_lossy(), &target)?;
             }
             Ok(_) => bind(&lend(Path::new("dev/null"), &target, NO_SUID | NO_EXEC)?)?,
             Err(_) => {}
@@ -240,7 +241,11 @@ fn attach(tree: &OwnedFd, at: impl AsFd, path: &str, what: &str) -> Result<(), S
 fn bind(lent: &Lent) -> Result<(), String> {
     let target = lent.target.trim_start_matches('/');
     let said = |what: &'static str| move |e: std::io::Error| format!("{what} /{target}: {e}");
-    if lent.is_dir { make_dir(Path::new(target))? } else { make_file(Path::new(target))? }
+    if lent.is_dir {
+        make_dir(Path::new(target))?
+    } else {
+        make_file(Path::new(target))?
+    }
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use ports::Network;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-    sock_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, sock_filter,
 };
 
 use crate::launch::Plan;
@@ -165,8 +165,7 @@ fn sockets(network: &Network) -> Made<Vec<SeccompRule>> {
     let (inet, inet6, netlink) = (libc::AF_INET as u64, libc::AF_INET6 as u64, libc::AF_NETLINK as u64);
     let (stream, datagram) = (libc::SOCK_STREAM as u64, libc::SOCK_DGRAM as u64);
     let kind = |kind: u64| (1u8, SeccompCmpOp::MaskedEq(SOCKET_TYPE), kind);
-    let mut rules =
-        vec![rule(&[not(0, libc::AF_UNIX as u64), not(0, inet), not(0, inet6), not(0, netlink)])?];
+    let mut rules = vec![rule(&[not(0, libc::AF_UNIX as u64), not(0, inet), not(0, inet6), not(0, netlink)])?];
     rules.push(rule(&[is(0, netlink), not(2, libc::NETLINK_ROUTE as u64)])?);
     for family in [inet, inet6] {
         for other in [0u64, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] {

@@ -50,16 +50,18 @@ pub(super) fn verdict(facts: &Facts) -> (ExitKind, String) {
         }
         Some(Cause::Disk { used }) => (ExitKind::Disk, over_disk(*used, facts.disk_max)),
         Some(Cause::Log(why)) => (ExitKind::Lost, format!("ended by force: its output could not be kept: {why}")),
-        Some(Cause::Stop { killed: true }) => {
-            (ExitKind::Stopped { killed: true }, format!("did not end after SIGTERM within its grace and was killed after {ran}"))
-        }
+        Some(Cause::Stop { killed: true }) => (
+            ExitKind::Stopped { killed: true },
+            format!("did not end after SIGTERM within its grace and was killed after {ran}"),
+        ),
         Some(Cause::Stop { killed: false }) => {
             (ExitKind::Stopped { killed: false }, format!("ended with {how} when told to stop, after {ran}"))
         }
         None if facts.oom_kills > 0 && failed => (ExitKind::Memory, over_memory(facts, &how, &ran)),
-        None if signal == Some(libc::SIGXFSZ) => {
-            (ExitKind::Disk, format!("wrote a file beyond its disk limit of {} (signal SIGXFSZ) after {ran}", facts.disk_max))
-        }
+        None if signal == Some(libc::SIGXFSZ) => (
+            ExitKind::Disk,
+            format!("wrote a file beyond its disk limit of {} (signal SIGXFSZ) after {ran}", facts.disk_max),
+        ),
         None => match signal {
             Some(signal) => (ExitKind::Signal { signal }, format!("ended by {how} after {ran}")),
             None => {
@@ -87,7 +89,11 @@ fn over_memory(facts: &Facts, how: &str, ran: &str) -> String {
 
 /// `0.3 s`, `12 s`.
 pub(super) fn seconds(span: Duration) -> String {
-    if span < Duration::from_secs(100) { format!("{:.1} s", span.as_secs_f64()) } else { format!("{} s", span.as_secs()) }
+    if span < Duration::from_secs(100) {
+        format!("{:.1} s", span.as_secs_f64())
+    } else {
+        format!("{} s", span.as_secs())
+    }
 }
 
 fn signal_name(signal: i32) -> String {

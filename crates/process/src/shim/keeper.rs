@@ -412,7 +412,10 @@ impl Keeper {
         sandbox::end(self.running.init);
         let until = Instant::now() + DRAIN;
         for (output, fd) in self.outputs.iter_mut().zip([&self.running.stdout, &self.running.stderr]) {
-            while output.open && Instant::now() < until && matches!(output.take(fd, buffer, &mut self.book.log), Ok(true)) {}
+            while output.open
+                && Instant::now() < until
+                && matches!(output.take(fd, buffer, &mut self.book.log), Ok(true))
+            {}
             let now = sys::now();
             output.splitter.finish(|line| self.book.log.push(now, output.stream, line));
         }

@@ -110,7 +110,10 @@ fn identity() {
     let (uid, gid, pid) = unsafe { (libc::getuid(), libc::getgid(), libc::getpid()) };
     println!("uid {uid} gid {gid} pid {pid}");
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    for line in status.lines().filter(|l| ["CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp:"].iter().any(|w| l.starts_with(w))) {
+    for line in status
+        .lines()
+        .filter(|l| ["CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp:"].iter().any(|w| l.starts_with(w)))
+    {
         println!("{}", line.replace('\t', " "));
     }
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
@@ -185,7 +188,8 @@ pub(crate) fn fork_bomb() {
 pub(crate) fn threads(many: u64) {
     let mut handles = Vec::new();
     for n in 0..many {
-        match std::thread::Builder::new().stack_size(64 << 10).spawn(|| std::thread::sleep(Duration::from_millis(200))) {
+        match std::thread::Builder::new().stack_size(64 << 10).spawn(|| std::thread::sleep(Duration::from_millis(200)))
+        {
             Ok(handle) => handles.push(handle),
             Err(e) => {
                 println!("thread {n}: {e}");

@@ -24,9 +24,8 @@ pub(crate) fn ignore_term() {
 /// `serve [late MS] [sick-from MS sick-to MS] [say TEXT] [deaf]`: answers `GET /healthz` with 200,
 /// or 503 while it is sick; ends with status 0 on SIGTERM.
 pub(crate) fn serve(words: &[&str]) -> ExitCode {
-    let value = |name: &str| {
-        words.iter().position(|w| *w == name).and_then(|i| words.get(i + 1)).map(|v| (*v).to_owned())
-    };
+    let value =
+        |name: &str| words.iter().position(|w| *w == name).and_then(|i| words.get(i + 1)).map(|v| (*v).to_owned());
     let millis = |name: &str| value(name).and_then(|v| v.parse().ok()).map(Duration::from_millis);
     let handler = on_term as extern "C" fn(i32);
     // SAFETY: the handler only stores into an atomic.
@@ -44,7 +43,12 @@ pub(crate) fn serve(words: &[&str]) -> ExitCode {
         }
     };
     println!("listening on {port}");
-    let listener = if deaf { drop(listener); None } else { Some(listener) };
+    let listener = if deaf {
+        drop(listener);
+        None
+    } else {
+        Some(listener)
+    };
     let began = Instant::now();
     if let Some(listener) = &listener {
         listener.set_nonblocking(true).expect("a socket can be made non-blocking");

@@ -139,7 +139,8 @@ impl Bench {
     /// A build: the guest is in the workspace.
     pub(crate) fn build(&self, words: &[&str]) -> InstanceSpec {
         let mut spec = self.task(words);
-        self.objects.insert("sources/guest.tar", tar_of(&[("guest", &guest(), true), ("src/main.c", b"int x;", false)]));
+        self.objects
+            .insert("sources/guest.tar", tar_of(&[("guest", &guest(), true), ("src/main.c", b"int x;", false)]));
         spec.base = Base::Workspace { source: "sources/guest.tar".to_owned() };
         spec.workdir = "/workspace".to_owned();
         spec.command[0] = "/workspace/guest".to_owned();
@@ -171,11 +172,16 @@ impl Drop for Bench {
     fn drop(&mut self) {
         for entry in std::fs::read_dir(self.data.path().join("instances")).into_iter().flatten().flatten() {
             if let Some(keeper) = keeper_of(&entry.path()) {
-                // SAFETY: the keeper holds its lock and is this test's own, found through its directory.
-                unsafe { libc::kill(keeper, libc::SIGKILL) };
+                kill(keeper);
             }
         }
     }
+}
+
+/// Ends a keeper by force.
+pub(crate) fn kill(keeper: i32) {
+    // SAFETY: the keeper is this test's own, found through its directory.
+    unsafe { libc::kill(keeper, libc::SIGKILL) };
 }
 
 /// The pid of a living keeper.
@@ -217,11 +223,18 @@ pub(crate) fn tar_of(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
 
 /// An artifact of one layer that holds the guest.
 fn guest_artifact(objects: &Memory) -> Digest {
+    static LAYER: OnceLock<Vec<u8>> = OnceLock::new();
+    let layer = LAYER.get_or_init(|| {
+        gz(&tar_of(&[("guest", &guest(), true), ("data/greeting.txt", b"hello from the artifact", false)]))
+    });
+    artifact(objects, std::slice::from_ref(layer))
+}
+
+pub(crate) fn gz(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
-    let tar = tar_of(&[("guest", &guest(), true), ("data/greeting.txt", b"hello from the artifact", false)]);
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gz.write_all(&tar).unwrap();
-    artifact(objects, &[gz.finish().unwrap()])
+    gz.write_all(bytes).unwrap();
+    gz.finish().unwrap()
 }
 
 /// An artifact of these layers (tar+gzip).

@@ -28,7 +28,9 @@ impl World for Bench {
         let ms = |span: Duration| span.as_millis().to_string();
         let words: Vec<String> = match &act {
             Act::Serve { late } => vec!["serve".into(), "late".into(), ms(*late)],
-            Act::ServeSick { from, to } => vec!["serve".into(), "sick-from".into(), ms(*from), "sick-to".into(), ms(*to)],
+            Act::ServeSick { from, to } => {
+                vec!["serve".into(), "sick-from".into(), ms(*from), "sick-to".into(), ms(*to)]
+            }
             Act::ServeDeaf => vec!["serve".into(), "deaf".into()],
             Act::Sleep => vec!["sleep".into()],
             Act::Stubborn => vec!["stubborn".into()],
@@ -49,7 +51,8 @@ impl World for Bench {
             spec.purpose = Purpose::Serve;
             spec.port = true;
             spec.deadline = None;
-            spec.health = Some(Health { probe: Probe::Http { path: "/healthz".into() }, every_ms: 50, timeout_ms: 1000 });
+            spec.health =
+                Some(Health { probe: Probe::Http { path: "/healthz".into() }, every_ms: 50, timeout_ms: 1000 });
         }
         spec
     }

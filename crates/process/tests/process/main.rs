@@ -4,5 +4,8 @@
 #[allow(unsafe_code, reason = "ends the keepers of a failed test")]
 mod bench;
 mod conformance;
-
-
+mod files;
+mod life;
+mod limits;
+mod user;
+mod walls;

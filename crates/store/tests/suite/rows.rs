@@ -122,7 +122,8 @@ pub async fn read_then_write_loses_nothing(w: World) {
             tokio::spawn(async move {
                 let mut tx = store.begin().await.unwrap();
                 let row = tx.row("SELECT CAST(SUM(count) AS BIGINT) AS total FROM thing", args![]).await.unwrap();
-                tokio::task::yield_now().await;
+                // Long enough for the others to read as well, if they can.
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 if row.unwrap().int("total").unwrap() > 0 {
                     let name = if i % 2 == 0 { "left" } else { "right" };
                     let sql = "UPDATE thing SET count = count - 1 WHERE name = $1";

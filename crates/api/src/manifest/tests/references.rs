@@ -77,7 +77,7 @@ fn what_is_missing_names_the_nearest() {
     let needs = ["db".parse().unwrap(), "inventory".parse().unwrap()];
     let settings = ["LOG_LEVEL".parse().unwrap()];
     let says = |text: &str, expect: &str| {
-        let problem = manifest_check(text, &needs, &settings).unwrap_err();
+        let problem = wanted(text, &needs, &settings).unwrap_err();
         assert!(problem.hint.as_deref().unwrap().contains(expect), "{problem}");
     };
     says(
@@ -85,11 +85,11 @@ fn what_is_missing_names_the_nearest() {
         "write `${settings.LOG_LEVEL}` if you meant that, or set it: `orlop setting set LOG_LEVL=VALUE`",
     );
     says("${needs.inventori.host}", "${needs.inventory.host}");
-    manifest_check("${needs.db.url} ${settings.LOG_LEVEL}", &needs, &settings).unwrap();
+    wanted("${needs.db.url} ${settings.LOG_LEVEL}", &needs, &settings).unwrap();
 }
 
-fn manifest_check(text: &str, needs: &[base::NeedName], settings: &[SettingName]) -> base::Result<()> {
-    crate::manifest::check(text, needs, settings)
+fn wanted(text: &str, needs: &[base::NeedName], settings: &[SettingName]) -> base::Result<()> {
+    check_references(text, needs, settings)
 }
 
 fn settings(of: &[(&str, &str)]) -> BTreeMap<SettingName, String> {
@@ -99,11 +99,11 @@ fn settings(of: &[(&str, &str)]) -> BTreeMap<SettingName, String> {
 #[test]
 fn settings_ask_for_each_other_and_the_platform_wins() {
     let of = settings(&[("B", "<${settings.C}>"), ("C", "c${settings.A}"), ("A", "from the file"), ("D", "$${x}")]);
-    let resolved = resolve(&of, lookup).unwrap();
+    let resolved = resolve_settings(&of, lookup).unwrap();
     assert_eq!(resolved, settings(&[("A", "from the file"), ("B", "<c1>"), ("C", "c1"), ("D", "${x}")]));
-    let problem = resolve(&settings(&[("B", "${settings.C}"), ("C", "${settings.B}")]), lookup).unwrap_err();
+    let problem = resolve_settings(&settings(&[("B", "${settings.C}"), ("C", "${settings.B}")]), lookup).unwrap_err();
     assert_eq!(problem.code, "setting-cycle");
-    let problem = resolve(&settings(&[("B", "${settings.NOPE}")]), lookup).unwrap_err();
+    let problem = resolve_settings(&settings(&[("B", "${settings.NOPE}")]), lookup).unwrap_err();
     assert_eq!((problem.code.as_ref(), problem.place.as_deref()), ("unknown-reference", Some("settings.B")));
 }
 
@@ -114,5 +114,5 @@ fn settings_that_double_each_other_are_bounded() {
     for pair in names.windows(2) {
         of.insert(pair[1].parse().unwrap(), format!("${{settings.{0}}}${{settings.{0}}}", pair[0]));
     }
-    assert_eq!(resolve(&of, |_| None).unwrap_err().code, "setting-too-long");
+    assert_eq!(resolve_settings(&of, |_| None).unwrap_err().code, "setting-too-long");
 }

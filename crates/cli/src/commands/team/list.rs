@@ -24,7 +24,8 @@ impl Args {
         ctx.out.reply(&page, |paint| {
             let mut table = Table::new(["TEAM", "MADE", "MEMBERS"]);
             for t in &page.items {
-                let members: Vec<_> = t.members.iter().map(|(person, role)| format!("{person} ({})", word(role))).collect();
+                let members: Vec<_> =
+                    t.members.iter().map(|(person, role)| format!("{person} ({})", word(role))).collect();
                 table.plain([t.team.to_string(), ago(t.created, ctx.host.now()), members.join(", ")]);
             }
             table.show(*paint, "No teams: orlop team create NAME")

@@ -1,0 +1,50 @@
+//! Endpoint bodies.
+
+mod audit;
+mod people;
+mod settings;
+mod sign_in;
+mod teams;
+mod tokens;
+
+use api::access::*;
+use kernel::Endpoints;
+
+use crate::SettingVault;
+
+pub(crate) fn endpoints(vault: &SettingVault) -> Endpoints {
+    let endpoints = Endpoints::new()
+        .on::<Whoami, _, _>(sign_in::whoami)
+        .on::<SignIn, _, _>(sign_in::sign_in)
+        .on::<IssueSignIn, _, _>(sign_in::issue)
+        .on::<ListTeams, _, _>(teams::list)
+        .on::<CreateTeam, _, _>(teams::create)
+        .on::<GetTeam, _, _>(teams::get)
+        .on::<RemoveTeam, _, _>(teams::remove)
+        .on::<SetMember, _, _>(teams::set_member)
+        .on::<RemoveMember, _, _>(teams::remove_member)
+        .on::<ListPeople, _, _>(people::list)
+        .on::<CreatePerson, _, _>(people::create)
+        .on::<RemovePerson, _, _>(people::remove)
+        .on::<ListTokens, _, _>(tokens::list)
+        .on::<IssueToken, _, _>(tokens::issue)
+        .on::<RevokeToken, _, _>(tokens::revoke)
+        .on::<ListAudit, _, _>(audit::list)
+        .on::<VerifyAudit, _, _>(audit::verify)
+        .on::<ListActivity, _, _>(audit::activity)
+        .on_events::<WatchEvents, _, _>(audit::watch);
+    settings::endpoints(endpoints, vault)
+}
+
+/// Closes over the vault, which only these handlers need.
+macro_rules! with_vault {
+    ($vault:expr, $handler:path) => {{
+        let vault = $vault.clone();
+        move |ctx: kernel::Ctx, call: kernel::Call<_>| {
+            let vault = vault.clone();
+            async move { $handler(ctx, call, &vault).await }
+        }
+    }};
+}
+
+pub(crate) use with_vault;

@@ -1,0 +1,55 @@
+use api::catalog::{Because, Health, Why, WhyService};
+use base::Result;
+use kernel::{Answer, Call, Ctx};
+use store::StoredFact;
+
+use super::services::known;
+use super::status::{places, status};
+use crate::decide::{advice, line};
+
+/// Facts looked through.
+const LOOKED_THROUGH: u32 = 1_000;
+/// Facts told.
+const TOLD: usize = 15;
+
+/// Why a service is in the state it is in.
+pub(crate) async fn why(ctx: Ctx, call: Call<WhyService>) -> Result<Answer<Why>> {
+    let service = call.path.service;
+    let wanted = call.query.environment;
+    let mut read = ctx.read().await?;
+    let row = known(&mut read, &service).await?;
+    let mut environments = status(&row, &places(&mut read, Some(&service)).await?).environments;
+    environments.retain(|e| wanted.as_ref().is_none_or(|w| *w == e.environment));
+    let about = |fact: &StoredFact| {
+        let field = |key: &str| fact.body.get(key).and_then(|v| v.as_str());
+        field("service") == Some(service.as_str())
+            && wanted.as_ref().is_none_or(|w| field("environment").is_none_or(|e| e == w.as_str()))
+    };
+    let facts = store::facts_before(&mut read, None, &[], None, LOOKED_THROUGH).await?;
+    let because = facts
+        .iter()
+        .filter(|fact| about(fact))
+        .filter_map(|fact| Some(Because { at: fact.at, actor: fact.actor.to_string(), what: line(fact)?, seq: fact.seq }))
+        .take(TOLD)
+        .collect();
+    let answers: Vec<String> = environments
+        .iter()
+        .map(|e| format!("{} is {}: {}", e.environment, word(e.health), e.reason))
+        .collect();
+    let answer = match answers.is_empty() {
+        true => "nothing was ever deployed".to_owned(),
+        false => answers.join("; "),
+    };
+    Ok(Why { answer, because, advice: advice(&service, &environments) }.into())
+}
+
+const fn word(health: Health) -> &'static str {
+    match health {
+        Health::Healthy => "healthy",
+        Health::Degraded => "degraded",
+        Health::Down => "down",
+        Health::Changing => "changing",
+        Health::Empty => "empty",
+        Health::Unknown => "unknown",
+    }
+}

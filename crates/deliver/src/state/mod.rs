@@ -1,0 +1,29 @@
+//! All SQL of this capability's own tables.
+
+mod artifact;
+mod build;
+mod environment;
+mod release;
+mod rollout;
+mod source;
+
+pub(crate) use artifact::{blobs, forget_blob, kept_artifacts, put_artifact, touch_blobs};
+pub(crate) use build::{
+    active_builds, build, build_of_rollout, build_of_source, builds, end_stage, ended_with_task, insert_build,
+    last_took_ms, old_logs, put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
+};
+pub(crate) use environment::{environments, put_environments};
+pub(crate) use release::{insert_release, next_number, release, release_numbered, releases};
+pub(crate) use rollout::{
+    active_in, current, currents, insert_rollout, latest_in, open_rollouts, previous_success, put_current,
+    put_rollout, remove_current, rollout, rollouts, steps,
+};
+pub(crate) use source::{insert_source, source, sources_to_forget, set_source_gone};
+
+use base::{Problem, Result};
+use serde::Serialize;
+
+/// A value as the JSON text of a column.
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Problem::internal("value-not-json", e))
+}
