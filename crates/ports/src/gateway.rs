@@ -147,7 +147,8 @@ pub struct BackendCounters {
     pub release: Option<ReleaseId>,
     /// Finished requests by status class: 1xx (upgrades), 2xx, 3xx, 4xx, 5xx.
     pub by_class: [u64; 5],
-    /// Requests that failed for a fault of the gateway or the way to the instance.
+    /// Requests that failed for a fault of the gateway or the way to the instance; those that were
+    /// answered with 502, 503 or 504 for it are in `by_class` too.
     pub gateway_errors: u64,
     /// Time to the response head: counts in the buckets ≤ 1, 2, 5, 10, 20, 50, 100, 200, 500,
     /// 1000, 2000, 5000 ms and above.

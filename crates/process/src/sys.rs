@@ -260,7 +260,7 @@ pub(crate) fn boot_id() -> String {
 }
 
 /// The wall clock.
-#[allow(clippy::disallowed_methods, reason = "a keeper has no ports: it outlives the process that has them")]
+#[expect(clippy::disallowed_methods, reason = "a keeper has no ports: it outlives the process that has them")]
 pub(crate) fn now() -> base::Time {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     base::Time::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))

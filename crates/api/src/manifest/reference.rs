@@ -227,7 +227,7 @@ fn walk<'t>(text: &'t str, mut each: impl FnMut(Piece<'t>) -> Result<()>) -> Res
             Some(inside) => {
                 let (plain, _) = run.split_at(dollars / 2);
                 each(Piece::Text(plain))?;
-                if dollars == 2 {
+                if dollars.is_multiple_of(2) {
                     rest = after;
                     let (brace, behind) = rest.split_at(1);
                     each(Piece::Text(brace))?;

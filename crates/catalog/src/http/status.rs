@@ -48,24 +48,28 @@ pub(crate) fn status(row: &ServiceRow, places: &Places) -> ServiceStatus {
 pub(crate) async fn places(read: &mut impl Read, only: Option<&ServiceName>) -> Result<Places> {
     let mut places = Places::new();
     let wanted = |service: &ServiceName| only.is_none_or(|only| only == service);
+    let key = |service: &ServiceName, environment: &EnvironmentName| (service.clone(), environment.clone());
     for (fact, _) in kernel::all_latest::<InstancesWanted>(read).await? {
         if wanted(&fact.service) {
-            places.entry((fact.service.clone(), fact.environment.clone())).or_default().wanted = Some(fact);
+            let place = places.entry(key(&fact.service, &fact.environment)).or_default();
+            place.wanted = Some(fact);
         }
     }
     for (fact, _) in kernel::all_latest::<InstancesSeen>(read).await? {
         if wanted(&fact.service) {
-            places.entry((fact.service.clone(), fact.environment.clone())).or_default().seen = Some(fact);
+            let place = places.entry(key(&fact.service, &fact.environment)).or_default();
+            place.seen = Some(fact);
         }
     }
     for (fact, _) in kernel::all_latest::<RouteSeen>(read).await? {
         if wanted(&fact.service) {
-            places.entry((fact.service.clone(), fact.environment.clone())).or_default().route = Some(fact);
+            let place = places.entry(key(&fact.service, &fact.environment)).or_default();
+            place.route = Some(fact);
         }
     }
     for (fact, _) in kernel::all_latest::<RolloutSeen>(read).await? {
         if wanted(&fact.service) {
-            let place = places.entry((fact.service.clone(), fact.environment.clone())).or_default();
+            let place = places.entry(key(&fact.service, &fact.environment)).or_default();
             if place.rollout.as_ref().is_none_or(|newest| newest.rollout < fact.rollout) {
                 place.rollout = Some(fact);
             }

@@ -31,7 +31,7 @@ use kernel::Ctx;
 use tokio::sync::{RwLock, Semaphore};
 
 pub(crate) use build::BuildJob as Build;
-pub(crate) use builds::{cancel_build, submit};
+pub(crate) use builds::{cancel_build, not_found as build_not_found, stop_work, submit};
 pub(crate) use follow::Follow;
 pub(crate) use garbage::Garbage;
 pub(crate) use git::{Service as GitService, advertise, receive, upload_pack};

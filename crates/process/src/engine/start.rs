@@ -236,7 +236,7 @@ fn sweep_images(data: &DataDir, keep: usize) -> std::io::Result<()> {
 }
 
 /// The platform's own binary with the hidden subcommand.
-#[allow(clippy::disallowed_methods, reason = "the one place of this crate where a program of the host is started")]
+#[expect(clippy::disallowed_methods, reason = "the one place of this crate where a program of the host is started")]
 fn command(options: &Options, words: &[&str]) -> Command {
     let mut command = Command::new(&options.binary);
     command.args(&options.shim_args).args(words).env_clear().current_dir("/");

@@ -67,12 +67,18 @@ impl Objects for Memory {
 }
 
 /// The real time.
+#[expect(clippy::disallowed_methods, reason = "the tests run against the real kernel and its clock")]
+fn wall_clock() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
+/// The clock of the tests.
 pub(crate) struct RealClock;
 
 #[async_trait]
 impl Clock for RealClock {
     fn now(&self) -> Time {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let since = wall_clock().duration_since(std::time::UNIX_EPOCH).unwrap();
         Time::from_micros(since.as_micros() as i64)
     }
 
@@ -180,8 +186,9 @@ impl Drop for Bench {
 
 /// Ends a keeper by force.
 pub(crate) fn kill(keeper: i32) {
-    // SAFETY: the keeper is this test's own, found through its directory.
-    unsafe { libc::kill(keeper, libc::SIGKILL) };
+    if let Some(pid) = rustix::process::Pid::from_raw(keeper) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
 }
 
 /// The pid of a living keeper.

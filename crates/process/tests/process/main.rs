@@ -1,7 +1,6 @@
 //! The engine against the real kernel. Needs Linux with user namespaces; as root it also tries the
 //! engine as an ordinary user.
 
-#[allow(unsafe_code, reason = "ends the keepers of a failed test")]
 mod bench;
 mod conformance;
 mod files;

@@ -7,6 +7,7 @@ use std::process::Command;
 const USER: u32 = 65_534;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "runs these tests again as another user")]
 fn an_ordinary_user_can_run_instances_too() {
     if !is_root() {
         eprintln!("SKIPPED: the other tests run as an ordinary user already");
