@@ -16,10 +16,18 @@ pub use seal::MasterKey;
 pub use vault::SettingVault;
 pub use work::{FirstSignIn, first_sign_in};
 
+/// The tables of this capability.
+pub fn migrations() -> Vec<store::Migration> {
+    tables().migrations
+}
+
 /// Registers the capability. The vault is the one that the platform's ports hold.
 pub fn capability(vault: SettingVault) -> Capability {
+    tables().endpoints(http::endpoints(&vault))
+}
+
+fn tables() -> Capability {
     Capability::named("access")
         .migration("people", include_str!("../migrations/0001_people.sql"))
         .migration("settings", include_str!("../migrations/0002_settings.sql"))
-        .endpoints(http::endpoints(&vault))
 }

@@ -28,9 +28,9 @@ pub fn capability(environment: BuildEnvironment) -> Capability {
     let shared = work::Shared::new(environment);
     Capability::named("deliver")
         .migration("deliver", include_str!("../migrations/0001_deliver.sql"))
-        .endpoints(http::endpoints(&shared))
+        .endpoints(http::endpoints())
         .job(work::Build::new(&shared))
-        .reconciler(work::Rollouts)
+        .reconciler(work::Rollouts::default())
         .reconciler(work::Garbage::new(&shared))
         .hook(work::DiskWatermark)
 }

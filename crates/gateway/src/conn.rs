@@ -17,6 +17,8 @@ use crate::worker::Worker;
 const LAST_REQUEST: Duration = Duration::from_secs(2);
 /// What hyper buffers of one HTTP/1 connection at most, bytes.
 const BUFFER_BYTES_MAX: usize = 128 << 10;
+/// As many header lines hyper reads without being told, and without allocating for them.
+const HYPER_FIELDS: usize = 100;
 /// How long a peer of an HTTP/2 connection may leave a ping unanswered.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Streams that a peer may open and reset before they were looked at (rapid reset, CVE-2023-44487).
@@ -54,11 +56,14 @@ async fn http1_connection(guard: Guard<TcpStream>, client: Arc<Client>) {
         let client = Arc::clone(&client);
         async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
     });
-    let connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    if core.limits.fields > HYPER_FIELDS {
+        builder.max_headers(core.limits.fields);
+    }
+    let connection = builder
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .max_headers(core.limits.fields.saturating_add(8))
         // No `pipeline_flush`: with it an answer is lost that closes the connection while requests wait.
         .serve_connection(TokioIo::new(guard), service)
         .with_upgrades();

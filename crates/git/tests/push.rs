@@ -340,7 +340,8 @@ async fn leftovers_of_a_crash_do_not_stay() {
     let repository = server.repository("shop");
     std::fs::create_dir_all(repository.join("objects/incoming-9-9/pack")).unwrap();
     for file in ["objects/incoming-9-9/pack/incoming", "refs/heads/main.lock", "packed-refs.lock", "refs/heads/empty"] {
-        std::fs::write(repository.join(file), "").unwrap();
+        let content = if file.ends_with(".lock") { "half a val" } else { "" };
+        std::fs::write(repository.join(file), content).unwrap();
     }
     std::fs::create_dir(server.dir.path().join("repositories/half.making")).unwrap();
     std::fs::create_dir(server.dir.path().join("repositories/gone.removing")).unwrap();

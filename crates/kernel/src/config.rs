@@ -66,8 +66,8 @@ pub struct BuildConfig {
     pub disk_reserve: Bytes,
     /// `PATH` of builds and instances; empty: that of `orlop up`.
     pub path: String,
-    /// Directories and files of the host that builds and instances may read beside the system:
-    /// toolchains, interpreters, CA bundles. Those on `path` and of known toolchains are found by themselves.
+    /// Folders and files of the host that builds may read beside the system: toolchains, package
+    /// settings, CA bundles. Those on `path` and of known toolchains are found by themselves.
     pub host_paths: Vec<PathBuf>,
     /// Environment variables of `orlop up` that are handed to builds: proxies, package mirrors, CA bundles.
     pub pass_env: Vec<String>,
@@ -105,6 +105,9 @@ pub struct InstanceConfig {
     pub tasks: u32,
     /// SIGTERM to SIGKILL where the manifest names none.
     pub stop: Span,
+    /// Folders and files of the host that instances may read beside the system: interpreters.
+    /// Those on the builds' `path` are found by themselves.
+    pub host_paths: Vec<PathBuf>,
 }
 
 /// The environment variables that builds get by default, as `*` patterns: what companies use for
@@ -152,6 +155,7 @@ impl Config {
                 disk: Bytes(1 << 30),
                 tasks: 512,
                 stop: span(15),
+                host_paths: Vec::new(),
             },
         }
     }

@@ -1,1 +1,39 @@
-fn main() {}
+//! Orlop: push code, get a running URL, see the truth about it, take it back.
+//!
+//! The binary plays every role: the control plane (`orlop up`), the gateway, the keeper of an
+//! instance, the runner of build steps, the file server of sites, and the command line.
+
+mod args;
+mod clock;
+mod compose;
+mod control;
+mod demo;
+mod down;
+mod installation;
+mod log;
+mod roles;
+mod spawn;
+mod toolchain;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    // Roles that the platform starts by itself come first: keepers must be small and quick.
+    if let Some(exit) = roles::hidden() {
+        return exit;
+    }
+    match Args::parse() {
+        Args { globals, command: Command::Client(verb) } => {
+            cli::execute(verb, &globals, Args::command(), &cli::System::new()).into()
+        }
+        Args { globals, command: Command::Up(args) } => up::main(args, &globals),
+        Args { globals, command: Command::Down(args) } => down::main(&args, &globals),
+        Args { globals, command: Command::Demo(args) } => demo::main(&args, &globals),
+        Args { globals, command: Command::Config(args) } => up::config(args, &globals),
+    }
+}

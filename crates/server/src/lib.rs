@@ -17,4 +17,5 @@ mod router;
 
 pub use listen::{Options, Server};
 pub use platform::{Doctor, endpoints as platform_endpoints};
+pub use axum::Router;
 pub use router::router;

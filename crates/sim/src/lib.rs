@@ -1,1 +1,30 @@
-//! sim.
+//! The test world: a control plane over a real database and a faked outside, where time passes
+//! only when told, chance has a printed seed, and the control plane can die at every commit, every
+//! engine call and every snapshot. [`check`] holds the platform's promises as functions.
+//!
+//! Only tests depend on this crate.
+
+mod chance;
+pub mod check;
+mod clock;
+mod edge;
+mod gate;
+mod machine;
+mod objects;
+mod photo;
+mod program;
+mod sight;
+mod source;
+mod world;
+
+pub use chance::{Chance, seeds};
+pub use clock::VirtualClock;
+pub use edge::{Edge, EdgeHandle, ProbeRecord};
+pub use gate::{Faults, Gate, Plan};
+pub use machine::{Bug, Call, Machine, MachineHandle, Verb};
+pub use objects::{NoSources, ObjectMap};
+pub use photo::Photo;
+pub use program::{End, Program};
+pub use sight::{Ack, Decided, Leak, Sight};
+pub use source::tarball;
+pub use world::{Ended, Installation, Request, Settled, World};

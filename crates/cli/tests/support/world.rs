@@ -232,6 +232,13 @@ fn deliver(server: &Server) {
             json!([{"environment": "dev", "release": 42, "commit": "0123456789abcdef", "message": "Raise the limit", "since": ago(50), "differs": []}, {"environment": "staging", "differs": ["nothing runs here"]}]),
         ),
     );
+    running(server);
+}
+
+fn running(server: &Server) {
+    let on = |route: &str, value: Value| {
+        server.on(route, [Answer::json(value)]);
+    };
     on(
         "GET /v1/services/shop/instances",
         page(

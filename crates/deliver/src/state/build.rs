@@ -1,5 +1,5 @@
 use api::deliver::BuildState;
-use base::{BuildId, EnvironmentName, InstanceId, Result, RolloutId, ServiceName, SourceId, Time};
+use base::{BuildId, EnvironmentName, InstanceId, Result, ServiceName, SourceId, Time};
 use store::{Read, Row, Tx, args};
 
 use super::json;
@@ -58,12 +58,6 @@ pub(crate) async fn build_of_source(
 ) -> Result<Option<Build>> {
     const SQL: &str = "SELECT * FROM deliver_build WHERE source = $1 AND service = $2 ORDER BY id DESC LIMIT 1";
     read.row(SQL, args![source, service]).await?.as_ref().map(of_row).transpose()
-}
-
-/// The build whose release a rollout was made for.
-pub(crate) async fn build_of_rollout(read: &mut (impl Read + ?Sized), rollout: RolloutId) -> Result<Option<Build>> {
-    const SQL: &str = "SELECT * FROM deliver_build WHERE rollout = $1 LIMIT 1";
-    read.row(SQL, args![rollout]).await?.as_ref().map(of_row).transpose()
 }
 
 /// Builds of a service, newest first, behind one of them.

@@ -5,7 +5,6 @@ mod begin;
 mod build;
 mod build_task;
 mod builds;
-mod follow;
 mod garbage;
 mod git;
 mod layer;
@@ -22,6 +21,7 @@ mod stream;
 mod submit;
 mod triggers;
 mod walk;
+mod watch;
 mod watermark;
 
 use std::sync::{Arc, OnceLock};
@@ -32,13 +32,14 @@ use tokio::sync::{RwLock, Semaphore};
 
 pub(crate) use build::BuildJob as Build;
 pub(crate) use builds::{cancel_build, not_found as build_not_found, stop_work, submit};
-pub(crate) use follow::Follow;
+pub(crate) use progress::{Follow, Position, not_found as deploy_not_found};
 pub(crate) use garbage::Garbage;
 pub(crate) use git::{Service as GitService, advertise, receive, upload_pack};
-pub(crate) use log::{LogReader, follow as follow_log};
+pub(crate) use log::follow as follow_log;
 pub(crate) use rollouts::Rollouts;
 pub(crate) use start::{cancel_rollout, prepare, require_environment};
 pub(crate) use submit::upload;
+pub(crate) use watch::watch as watch_rollout;
 pub(crate) use watermark::DiskWatermark;
 
 use crate::BuildEnvironment;

@@ -186,12 +186,8 @@ async fn connect(instance: &Instance, within: Duration) -> Option<Sender> {
     let deadline = Instant::now().checked_add(within)?;
     let stream = tokio::time::timeout_at(deadline, TcpStream::connect(instance.address)).await.ok()?.ok()?;
     let _ = stream.set_nodelay(true);
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(256 << 10)
-        .max_headers(200)
-        .handshake::<_, UpBody>(TokioIo::new(stream))
-        .await
-        .ok()?;
+    let (sender, connection) =
+        http1::Builder::new().max_buf_size(256 << 10).handshake::<_, UpBody>(TokioIo::new(stream)).await.ok()?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::trace!(%error, "connection to an instance ended");

@@ -174,19 +174,27 @@ impl Bench {
 }
 
 impl Drop for Bench {
-    /// No keeper survives a test, whatever its result.
+    /// No instance survives a test, whatever its result. Without init a keeper clears up and ends.
     fn drop(&mut self) {
         for entry in std::fs::read_dir(self.data.path().join("instances")).into_iter().flatten().flatten() {
-            if let Some(keeper) = keeper_of(&entry.path()) {
-                kill(keeper);
+            for _ in 0..200 {
+                let Some(keeper) = keeper_of(&entry.path()) else { break };
+                kill(init_of(&entry.path()).unwrap_or(keeper));
+                std::thread::sleep(Duration::from_millis(20));
             }
         }
     }
 }
 
-/// Ends a keeper by force.
-pub(crate) fn kill(keeper: i32) {
-    if let Some(pid) = rustix::process::Pid::from_raw(keeper) {
+/// The pid of init, which is the keeper's child and so keeps its number while the keeper lives.
+fn init_of(dir: &Path) -> Option<i32> {
+    let state: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("state.json")).ok()?).ok()?;
+    i32::try_from(state.get("init")?.as_i64()?).ok()
+}
+
+/// Ends a process of this test by force.
+pub(crate) fn kill(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }

@@ -33,7 +33,7 @@ async fn open(ctx: &Ctx, set: &InstanceSet) -> Result<BTreeMap<SettingName, Secr
 fn site(config: &Config) -> Site {
     Site {
         path: config.build.path.clone(),
-        host_paths: config.build.host_paths.clone(),
+        host_paths: config.instance.host_paths.clone(),
         disk: config.instance.disk,
         tasks: config.instance.tasks,
         release_deadline: config.rollout.release_deadline.0,

@@ -39,6 +39,7 @@ cases! {
     schema::an_edited_migration_is_refused,
     schema::a_failing_migration_leaves_nothing,
     schema::two_processes_may_start_at_once,
+    schema::a_file_in_use_is_waited_for,
     schema::a_foreign_audit_key_is_refused,
     facts::one_order_and_the_newest,
     facts::pages_by_kind_and_prefix,

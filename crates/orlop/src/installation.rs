@@ -1,0 +1,182 @@
+//! The data folder: what lies where, and who may use it.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base::{Problem, Result, Time};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+/// The folder of an installation.
+#[derive(Debug, Clone)]
+pub(crate) struct Installation {
+    pub data: PathBuf,
+}
+
+/// What the running control plane says about itself, for other processes of this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Running {
+    pub pid: i32,
+    pub url: String,
+    pub gateway: String,
+    pub version: String,
+    pub started: Time,
+}
+
+/// The one-time code that `orlop up` leaves for whoever may read this folder.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SignInFile {
+    pub url: String,
+    pub code: String,
+    pub expires: Time,
+}
+
+/// Held as long as this process is the installation's control plane.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Installation {
+    /// The folder that is meant.
+    pub(crate) fn find(named: Option<&Path>) -> Result<Self> {
+        let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let data = named
+            .map(Path::to_path_buf)
+            .or_else(|| variable("ORLOP_DATA"))
+            .or_else(|| variable("XDG_DATA_HOME").map(|d| d.join("orlop")))
+            .or_else(|| variable("HOME").map(|d| d.join(".local/share/orlop")))
+            .ok_or_else(|| Problem::invalid("no-data-folder", "neither ORLOP_DATA nor HOME is set").hint("orlop up --data FOLDER"))?;
+        let data = std::path::absolute(&data).map_err(|e| Problem::invalid("bad-data-folder", e))?;
+        Ok(Self { data })
+    }
+
+    /// Makes the folders, for their owner only.
+    pub(crate) fn make(&self) -> Result<()> {
+        for folder in [self.data.clone(), self.run_dir(), self.gateway_dir()] {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .and_then(|()| std::fs::set_permissions(&folder, Permissions::from_mode(0o700)))
+                .map_err(|e| {
+                    Problem::unavailable("data-folder-unusable", format!("cannot make {}: {e}", folder.display()))
+                        .hint("choose a folder that you may write: `orlop up --data FOLDER`")
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Becomes the control plane of this installation, if nobody is.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        let path = self.run_dir().join("lock");
+        let failed = |e: std::io::Error| Problem::unavailable("data-folder-unusable", format!("cannot use {}: {e}", path.display()));
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            return Err(Problem::conflict(
+                "already-running",
+                format!("{} is in use by process {}", self.data.display(), holder.trim()),
+            )
+            .hint("`orlop status` talks to it, `orlop down` stops it; another installation needs another `--data FOLDER`"));
+        }
+        let write = |file: &mut File| -> std::io::Result<()> {
+            file.set_len(0)?;
+            file.rewind()?;
+            write!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(failed)?;
+        Ok(Lock { _file: file })
+    }
+
+    /// The process that is the control plane now: the holder of the lock, not whatever has its number.
+    pub(crate) fn holder(&self) -> Option<i32> {
+        let file = File::open(self.run_dir().join("lock")).ok()?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => None,
+            Err(_) => std::fs::read_to_string(self.run_dir().join("lock")).ok()?.trim().parse().ok(),
+        }
+    }
+
+    /// What the running control plane says about itself.
+    pub(crate) fn running(&self) -> Option<Running> {
+        self.holder()?;
+        serde_json::from_slice(&std::fs::read(self.run_dir().join("control.json")).ok()?).ok()
+    }
+
+    pub(crate) fn write_running(&self, running: &Running) -> Result<()> {
+        self.write_private("control.json", running)
+    }
+
+    pub(crate) fn write_sign_in(&self, sign_in: &SignInFile) -> Result<()> {
+        self.write_private("sign-in.json", sign_in)
+    }
+
+    pub(crate) fn read_sign_in(&self) -> Option<SignInFile> {
+        serde_json::from_slice(&std::fs::read(self.run_dir().join("sign-in.json")).ok()?).ok()
+    }
+
+    /// Writes a file that only its owner may read, whole or not at all.
+    fn write_private(&self, name: &str, content: &impl Serialize) -> Result<()> {
+        let failed = |e: &dyn std::fmt::Display| Problem::unavailable("data-folder-unusable", format!("cannot write {name}: {e}"));
+        let text = serde_json::to_vec_pretty(content).map_err(|e| failed(&e))?;
+        let mut file = tempfile::NamedTempFile::new_in(self.run_dir()).map_err(|e| failed(&e))?;
+        file.write_all(&text).map_err(|e| failed(&e))?;
+        file.persist(self.run_dir().join(name)).map_err(|e| failed(&e))?;
+        Ok(())
+    }
+
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.data.join("run")
+    }
+
+    pub(crate) fn gateway_dir(&self) -> PathBuf {
+        self.data.join("gateway")
+    }
+
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.data.join("master.key")
+    }
+
+    pub(crate) fn objects_dir(&self) -> PathBuf {
+        self.data.join("objects")
+    }
+
+    pub(crate) fn git_dir(&self) -> PathBuf {
+        self.data.join("git")
+    }
+
+    pub(crate) fn engine_dir(&self) -> PathBuf {
+        self.data.join("engine")
+    }
+
+    pub(crate) fn log_file(&self, role: &str) -> PathBuf {
+        self.run_dir().join(format!("{role}.log"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_control_plane_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Installation::find(Some(dir.path())).unwrap();
+        place.make().unwrap();
+        assert_eq!(place.holder(), None);
+        let lock = place.lock().unwrap();
+        assert_eq!(place.holder(), Some(std::process::id().cast_signed()));
+        let problem = place.lock().err().unwrap();
+        assert_eq!(problem.code, "already-running");
+        assert!(problem.message.contains(&std::process::id().to_string()));
+        drop(lock);
+        assert!(place.holder().is_none());
+        assert!(place.lock().is_ok());
+    }
+}

@@ -1,0 +1,261 @@
+//! Where the world interferes: every commit, every engine call and every snapshot passes here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base::{Problem, Result};
+use parking_lot::Mutex;
+use store::CommitHook;
+use tokio::sync::Notify;
+
+use crate::{Chance, VirtualClock};
+
+/// What shall happen at which point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing.
+    Run,
+    /// The control plane dies at this point (counted from 1 since the plan was made).
+    KillAt(u64),
+    /// Something else happens while the control plane stands at this point.
+    PauseAt(u64),
+}
+
+/// How often calls go wrong, in parts of a thousand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Not done, and said so.
+    pub refused: u64,
+    /// Done, and answered with an error.
+    pub answer_lost: u64,
+    /// Done late.
+    pub late: u64,
+}
+
+/// What is done to one call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Good,
+    Refused,
+    AnswerLost,
+    Late,
+}
+
+/// The one place that all outside calls of all lives of the control plane go through.
+pub struct Gate {
+    state: Mutex<State>,
+    clock: Arc<VirtualClock>,
+    changed: Notify,
+    resumed: Notify,
+}
+
+struct State {
+    /// The life whose calls are carried out; those of others never return.
+    alive: u64,
+    plan: Plan,
+    passed: u64,
+    kinds: BTreeMap<String, u64>,
+    paused: bool,
+    killed_at: Option<String>,
+    faults: Faults,
+    chance: Chance,
+    faulted: u64,
+}
+
+/// Why a run was broken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Killed(String),
+    Paused,
+}
+
+impl Gate {
+    pub(crate) fn new(clock: Arc<VirtualClock>, seed: u64) -> Self {
+        let state = State {
+            alive: 0,
+            plan: Plan::Run,
+            passed: 0,
+            kinds: BTreeMap::new(),
+            paused: false,
+            killed_at: None,
+            faults: Faults::default(),
+            chance: Chance::seeded(seed ^ 0x5eed_fa17),
+            faulted: 0,
+        };
+        Self { state: Mutex::new(state), clock, changed: Notify::new(), resumed: Notify::new() }
+    }
+
+    /// Makes a plan; points are counted anew.
+    pub fn plan(&self, plan: Plan) {
+        let mut state = self.state.lock();
+        state.plan = plan;
+        state.passed = 0;
+    }
+
+    /// Whether the plan is still to come.
+    pub fn is_planned(&self) -> bool {
+        self.state.lock().plan != Plan::Run
+    }
+
+    /// Lets calls go wrong from now on.
+    pub fn faults(&self, faults: Faults) {
+        self.state.lock().faults = faults;
+    }
+
+    /// Calls that went wrong so far.
+    pub fn faulted(&self) -> u64 {
+        self.state.lock().faulted
+    }
+
+    /// Points passed since the last plan was made.
+    pub fn passed(&self) -> u64 {
+        self.state.lock().passed
+    }
+
+    /// Points passed in all, by kind.
+    pub fn kinds(&self) -> BTreeMap<String, u64> {
+        self.state.lock().kinds.clone()
+    }
+
+    /// From now on only this life's calls are carried out.
+    pub(crate) fn begin(&self, life: u64) {
+        let mut state = self.state.lock();
+        state.alive = life;
+        state.killed_at = None;
+        state.paused = false;
+    }
+
+    /// Ends the life that is under way.
+    pub(crate) fn end(&self) {
+        self.state.lock().alive = 0;
+    }
+
+    /// Passes one point.
+    pub(crate) async fn pass(&self, life: u64, kind: &str) {
+        let stop = {
+            let mut state = self.state.lock();
+            if state.alive != life {
+                drop(state);
+                return std::future::pending().await;
+            }
+            state.passed += 1;
+            *state.kinds.entry(kind.to_owned()).or_default() += 1;
+            let hit = match state.plan {
+                Plan::Run => false,
+                Plan::KillAt(at) | Plan::PauseAt(at) => at == state.passed,
+            };
+            match (hit, state.plan) {
+                (true, Plan::KillAt(_)) => {
+                    state.alive = 0;
+                    state.plan = Plan::Run;
+                    state.killed_at = Some(kind.to_owned());
+                    Some(true)
+                }
+                // A transaction holds the write lock: whoever else wants to write would wait for it.
+                (true, _) if kind.starts_with("commit") => {
+                    state.plan = Plan::PauseAt(state.passed + 1);
+                    None
+                }
+                (true, _) => {
+                    state.plan = Plan::Run;
+                    state.paused = true;
+                    Some(false)
+                }
+                _ => None,
+            }
+        };
+        match stop {
+            None => {}
+            Some(dead) => {
+                self.changed.notify_one();
+                if dead {
+                    return std::future::pending().await;
+                }
+                self.resumed.notified().await;
+            }
+        }
+    }
+
+    /// A call of the outside: points before and after it, and what may go wrong with it.
+    pub(crate) async fn call<T>(&self, life: u64, kind: &str, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.pass(life, kind).await;
+        let fate = self.fate();
+        let lost = || Problem::unavailable("sim-fault", format!("{kind}: the other side does not answer"));
+        match fate {
+            Fate::Refused => return Err(lost()),
+            Fate::Late => self.clock.advance(Duration::from_millis(700)),
+            Fate::Good | Fate::AnswerLost => {}
+        }
+        let done = act();
+        self.pass(life, &format!("{kind}, done")).await;
+        if fate == Fate::AnswerLost { done.and(Err(lost())) } else { done }
+    }
+
+    /// A question to the outside: one point, and it may go unanswered.
+    pub(crate) async fn ask<T>(&self, life: u64, kind: &str, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.pass(life, kind).await;
+        match self.fate() {
+            Fate::Refused | Fate::AnswerLost => {
+                Err(Problem::unavailable("sim-fault", format!("{kind}: the other side does not answer")))
+            }
+            Fate::Good | Fate::Late => act(),
+        }
+    }
+
+    fn fate(&self) -> Fate {
+        let mut state = self.state.lock();
+        let Faults { refused, answer_lost, late } = state.faults;
+        if (refused, answer_lost, late) == (0, 0, 0) {
+            return Fate::Good;
+        }
+        let at = state.chance.below(1000);
+        let fate = match at {
+            _ if at < refused => Fate::Refused,
+            _ if at < refused + answer_lost => Fate::AnswerLost,
+            _ if at < refused + answer_lost + late => Fate::Late,
+            _ => Fate::Good,
+        };
+        state.faulted += u64::from(fate != Fate::Good);
+        fate
+    }
+
+    /// Waits until the plan is carried out.
+    pub(crate) async fn signal(&self) -> Signal {
+        loop {
+            {
+                let mut state = self.state.lock();
+                if let Some(kind) = state.killed_at.take() {
+                    return Signal::Killed(kind);
+                }
+                if std::mem::take(&mut state.paused) {
+                    return Signal::Paused;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Lets who was stopped go on.
+    pub(crate) fn resume(&self) {
+        self.resumed.notify_one();
+    }
+}
+
+/// The commits of one life.
+pub(crate) struct Commits {
+    pub gate: Arc<Gate>,
+    pub life: u64,
+}
+
+#[async_trait]
+impl CommitHook for Commits {
+    async fn before_commit(&self) {
+        self.gate.pass(self.life, "commit").await;
+    }
+
+    async fn after_commit(&self) {
+        self.gate.pass(self.life, "commit, done").await;
+    }
+}
