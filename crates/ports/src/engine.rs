@@ -77,7 +77,8 @@ pub struct InstanceSpec {
     pub mounts: Vec<Mount>,
     /// Working directory inside, absolute.
     pub workdir: String,
-    /// Program and arguments; never a shell line.
+    /// Program and arguments; never a shell line. The engine puts variables in as
+    /// [`base::placeholder`] says, `${PORT}` among them; `$$` is one `$`.
     pub command: Vec<String>,
     /// The environment, complete: nothing is inherited. `PORT` is added by the engine where `port` is true.
     pub env: BTreeMap<String, Secret<String>>,

@@ -65,6 +65,7 @@ fn try_all() -> Result<Answer, String> {
         let why = format!("Landlock of this kernel has version {landlock}; rules for TCP came with version 4");
         answer.missing.push(("landlock-tcp".to_owned(), why));
     }
+    answer.missing.push((OWN_NETWORK.to_owned(), OWN_NETWORK_WHY.to_owned()));
     Ok(answer)
 }
 
@@ -142,7 +143,12 @@ const LANDLOCK_FIX: &str = "run Linux 6.7 or later with `landlock` in the boot p
 const PROC_FIX: &str = "do not mount anything over parts of /proc where the platform runs";
 const GROUPS_FIX: &str = "run the platform as root, or let the service manager delegate a control group to it: `Delegate=yes` in its systemd unit";
 
-const WALLS: [(&str, &str, &str); 10] = [
+const OWN_NETWORK: &str = "own-network";
+const OWN_NETWORK_WHY: &str = "not built yet: instances share the host's network, where one that listens on all addresses \
+     can be reached around the gateway, and a declared port can be reached on every host";
+const OWN_NETWORK_FIX: &str = "let a firewall keep other machines away from the ports 20000-29999 of this one";
+
+const WALLS: [(&str, &str, &str); 11] = [
     ("user-namespace", "an instance has no rights over the host", USER_FIX),
     ("mount-namespace", "an instance sees no files of the host but its system directories", USER_FIX),
     ("pid-namespace", "an instance sees and signals only its own processes, which all end with it", USER_FIX),
@@ -153,6 +159,7 @@ const WALLS: [(&str, &str, &str); 10] = [
     ("seccomp", "system calls that no service needs are refused", KERNEL_FIX),
     ("landlock-files", "a second wall around files", LANDLOCK_FIX),
     ("landlock-tcp", "an instance listens on its own port only and connects to declared ports only", LANDLOCK_FIX),
+    (OWN_NETWORK, "an instance is reached through the gateway only, and reaches declared hosts only", OWN_NETWORK_FIX),
 ];
 
 const LIMITS: [(&str, &str, &Controller); 3] = [

@@ -64,6 +64,44 @@ struct State {
     faulted: u64,
 }
 
+/// What becomes of who comes to a point.
+enum Next {
+    Go,
+    /// This life is over.
+    Gone,
+    Die,
+    Wait,
+}
+
+impl State {
+    fn step(&mut self, life: u64, kind: &str) -> Next {
+        if self.alive != life {
+            return Next::Gone;
+        }
+        self.passed += 1;
+        *self.kinds.entry(kind.to_owned()).or_default() += 1;
+        match self.plan {
+            Plan::KillAt(at) if at == self.passed => {
+                self.alive = 0;
+                self.plan = Plan::Run;
+                self.killed_at = Some(kind.to_owned());
+                Next::Die
+            }
+            // A transaction holds the write lock: whoever else wants to write would wait for it.
+            Plan::PauseAt(at) if at == self.passed && kind.starts_with("commit") => {
+                self.plan = Plan::PauseAt(at + 1);
+                Next::Go
+            }
+            Plan::PauseAt(at) if at == self.passed => {
+                self.plan = Plan::Run;
+                self.paused = true;
+                Next::Wait
+            }
+            _ => Next::Go,
+        }
+    }
+}
+
 /// Why a run was broken off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -134,45 +172,16 @@ impl Gate {
 
     /// Passes one point.
     pub(crate) async fn pass(&self, life: u64, kind: &str) {
-        let stop = {
-            let mut state = self.state.lock();
-            if state.alive != life {
-                drop(state);
-                return std::future::pending().await;
-            }
-            state.passed += 1;
-            *state.kinds.entry(kind.to_owned()).or_default() += 1;
-            let hit = match state.plan {
-                Plan::Run => false,
-                Plan::KillAt(at) | Plan::PauseAt(at) => at == state.passed,
-            };
-            match (hit, state.plan) {
-                (true, Plan::KillAt(_)) => {
-                    state.alive = 0;
-                    state.plan = Plan::Run;
-                    state.killed_at = Some(kind.to_owned());
-                    Some(true)
-                }
-                // A transaction holds the write lock: whoever else wants to write would wait for it.
-                (true, _) if kind.starts_with("commit") => {
-                    state.plan = Plan::PauseAt(state.passed + 1);
-                    None
-                }
-                (true, _) => {
-                    state.plan = Plan::Run;
-                    state.paused = true;
-                    Some(false)
-                }
-                _ => None,
-            }
-        };
-        match stop {
-            None => {}
-            Some(dead) => {
+        let next = self.state.lock().step(life, kind);
+        match next {
+            Next::Go => {}
+            Next::Gone => std::future::pending().await,
+            Next::Die => {
                 self.changed.notify_one();
-                if dead {
-                    return std::future::pending().await;
-                }
+                std::future::pending().await
+            }
+            Next::Wait => {
+                self.changed.notify_one();
                 self.resumed.notified().await;
             }
         }

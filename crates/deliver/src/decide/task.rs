@@ -63,7 +63,7 @@ pub(crate) fn task(build: &Build, id: InstanceId, plan: &Plan, site: &BuildSite)
         base: Base::Workspace { source: source_key(build.source) },
         mounts,
         workdir: WORKSPACE.to_owned(),
-        command: [PLATFORM_INSIDE, "steps", &Marker::nonce(id), &steps].map(str::to_owned).to_vec(),
+        command: [PLATFORM_INSIDE, "steps", &Marker::nonce(id), &base::placeholder::escape(&steps)].map(str::to_owned).to_vec(),
         env: variables(site),
         port: false,
         health: None,

@@ -38,7 +38,7 @@ impl ProcessEngine {
         // Ports and users are found and written down by one at a time.
         let (dir, given) = self.claim(spec, generation).await?;
         self.furnish(spec, &dir, &given).await?;
-        let launch = self.launch(spec, generation, image.as_deref(), &dir, &given);
+        let launch = self.launch(spec, generation, image.as_deref(), &dir, &given)?;
         self.keep(spec.id, &dir, &launch).await?;
         let found = self.look(spec.id).await?;
         found.map(view::Found::seen).ok_or_else(|| {
@@ -143,14 +143,15 @@ impl ProcessEngine {
         image: Option<&Path>,
         dir: &Path,
         given: &Given,
-    ) -> Launch {
+    ) -> Result<Launch> {
         let mut env: BTreeMap<String, String> =
             spec.env.iter().map(|(name, value)| (name.clone(), value.expose().clone())).collect();
         env.extend(given.port.map(|port| ("PORT".to_owned(), port.to_string())));
         let binds = order::binds(spec, image, dir, &self.data.caches(), &self.options.binary);
+        let command = arguments(spec, &env)?;
         let on_disk = binds.iter().any(|bind| bind.writable);
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        Launch {
+        Ok(Launch {
             id: spec.id,
             generation,
             health: spec.health.clone(),
@@ -165,7 +166,7 @@ impl ProcessEngine {
             deadline_ms: spec.deadline.map(millis),
             stop_grace_ms: millis(spec.stop_grace),
             plan: Plan {
-                command: spec.command.clone(),
+                command,
                 env,
                 workdir: spec.workdir.clone(),
                 hostname: order::hostname(spec),
@@ -180,7 +181,7 @@ impl ProcessEngine {
                 walls: self.walls,
             },
             cgroups: self.groups.clone(),
-        }
+        })
     }
 
     /// Starts a keeper and waits until the instance runs or has ended.
@@ -210,6 +211,12 @@ impl ProcessEngine {
             tracing::warn!(%problem, "unpacked artifacts could not be cleared up");
         }
     }
+}
+
+/// The arguments with variables put in; only here is the port known.
+fn arguments(spec: &InstanceSpec, env: &BTreeMap<String, String>) -> Result<Vec<String>> {
+    let value = |name: &str| env.get(name).map(String::as_str);
+    spec.command.iter().map(|argument| base::placeholder::expand(argument, value)).collect()
 }
 
 fn metas(data: &DataDir) -> std::io::Result<Vec<Meta>> {

@@ -87,8 +87,9 @@ fn connects(set: &InstanceSet) -> Vec<Connect> {
     set.needs.values().map(|need| Connect { host: need.host.clone(), port: need.port }).collect()
 }
 
-/// The environment: what the recipe says, the manifest's settings, the platform's settings (they
-/// win: they can differ by environment), the URLs of needs, and who the instance is.
+/// The environment: the manifest's settings, the platform's settings (they win: they can differ by
+/// environment), the URLs of needs, what the recipe says (it may refer to all of these), and who
+/// the instance is.
 pub(crate) fn variables(launch: &Launch<'_>) -> Result<BTreeMap<String, Secret<String>>> {
     let Launch { id, key, set, process, settings, site } = launch;
     let mut out: BTreeMap<String, Secret<String>> = BTreeMap::new();
@@ -97,9 +98,6 @@ pub(crate) fn variables(launch: &Launch<'_>) -> Result<BTreeMap<String, Secret<S
     put("HOME", "/tmp".to_owned());
     put("TMPDIR", "/tmp".to_owned());
     put("LANG", "C.UTF-8".to_owned());
-    for (name, value) in &process.env {
-        put(name, value.clone());
-    }
     for (name, template) in &set.variables {
         put(name.as_str(), expand(template, set, settings).map_err(|p| p.at(format!("settings.{name}")))?);
     }
@@ -109,12 +107,28 @@ pub(crate) fn variables(launch: &Launch<'_>) -> Result<BTreeMap<String, Secret<S
     for need in set.needs.values() {
         put(need.variable.as_str(), need.url.clone());
     }
+    for (name, value) in from_recipe(process, &out)? {
+        out.insert(name, value);
+    }
+    let mut put = |name: &str, value: String| out.insert(name.to_owned(), Secret::new(value));
     put("ORLOP_SERVICE", key.service.to_string());
     put("ORLOP_ENVIRONMENT", key.environment.to_string());
     put("ORLOP_PROCESS", key.process.to_string());
     put("ORLOP_RELEASE", set.number.to_string());
     put("ORLOP_INSTANCE", id.to_string());
     Ok(out)
+}
+
+/// The recipe's variables, with what they refer to put in: `/app/bin:${PATH}`.
+fn from_recipe(
+    process: &ProcessWanted,
+    known: &BTreeMap<String, Secret<String>>,
+) -> Result<Vec<(String, Secret<String>)>> {
+    let value = |name: &str| known.get(name).map(|v| v.expose().as_str());
+    let expanded = process.env.iter().map(|(name, text)| {
+        Ok((name.clone(), Secret::new(base::placeholder::expand(text, value).map_err(|p| p.at(name))?)))
+    });
+    expanded.collect()
 }
 
 fn expand(template: &str, set: &InstanceSet, settings: &BTreeMap<SettingName, Secret<String>>) -> Result<String> {
@@ -130,4 +144,78 @@ fn expand(template: &str, set: &InstanceSet, settings: &BTreeMap<SettingName, Se
         }
         Reference::Setting(name) => settings.get(name).map(|value| value.expose().clone()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{Digest, MilliCpu, ReleaseId, RolloutId, Span, Time};
+    use ports::SettingRef;
+
+    use super::*;
+
+    /// `recipe`, `manifest` and `platform` are variables as each of them gives them.
+    fn check(recipe: &[(&str, &str)], manifest: &[(&str, &str)], platform: &[(&str, &str)], expect: &[(&str, &str)]) {
+        let process = ProcessWanted {
+            process: "web".parse().unwrap(),
+            kind: ServiceKind::Web,
+            task: false,
+            command: vec!["x".into()],
+            env: recipe.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            health: None,
+            instances_min: 1,
+            instances_max: 1,
+            cpu: MilliCpu(1),
+            memory: Bytes(1),
+            stop: Span(Duration::ZERO),
+        };
+        let set = InstanceSet {
+            rollout: RolloutId::new(Time::default(), [0; 10]),
+            release: ReleaseId::new(Time::default(), [0; 10]),
+            number: 3,
+            artifact: Digest::of(b""),
+            processes: vec![process.clone()],
+            settings: Vec::<SettingRef>::new(),
+            variables: manifest.iter().map(|(k, v)| (k.parse().unwrap(), (*v).to_owned())).collect(),
+            needs: BTreeMap::new(),
+        };
+        let settings =
+            platform.iter().map(|(k, v)| (k.parse().unwrap(), Secret::new((*v).to_owned()))).collect();
+        let key = Key {
+            service: "shop".parse().unwrap(),
+            environment: "dev".parse().unwrap(),
+            rollout: set.rollout,
+            process: process.process.clone(),
+        };
+        let site = Site {
+            path: "/usr/bin".into(),
+            host_paths: Vec::new(),
+            disk: Bytes(1),
+            tasks: 1,
+            release_deadline: Duration::ZERO,
+        };
+        let id = InstanceId::new(Time::default(), [0; 10]);
+        let launch = Launch { id, key: &key, set: &set, process: &process, settings: &settings, site: &site };
+        let got = variables(&launch).unwrap();
+        for (name, value) in expect {
+            assert_eq!(got.get(*name).map(|v| v.expose().as_str()), Some(*value), "{name}");
+        }
+    }
+
+    #[test]
+    fn later_layers_win_and_the_recipe_may_refer_to_all() {
+        check(
+            &[("PATH", "/app/bin:${PATH}"), ("NODE_ENV", "${NODE_ENV:-production}")],
+            &[("A", "manifest"), ("B", "b"), ("URL", "x-${settings.A}")],
+            &[("A", "platform"), ("NODE_ENV", "test")],
+            &[
+                ("PATH", "/app/bin:/usr/bin"),
+                ("NODE_ENV", "test"),
+                ("A", "platform"),
+                ("B", "b"),
+                ("URL", "x-platform"),
+                ("ORLOP_RELEASE", "3"),
+            ],
+        );
+        check(&[("NODE_ENV", "${NODE_ENV:-production}")], &[], &[], &[("NODE_ENV", "production"), ("HOME", "/tmp")]);
+    }
 }

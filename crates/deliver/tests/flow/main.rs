@@ -1,0 +1,8 @@
+//! From an upload or a push to traffic and back, over a real store, with neighbours that are played.
+
+mod builds;
+mod keeping;
+mod ports;
+mod pushes;
+mod rollouts;
+mod world;

@@ -1,0 +1,204 @@
+//! People: requests through the real handlers, repeated under one key until they are answered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::Access;
+use base::{Digest, Problem, Result, Secret};
+use bytes::Bytes;
+use futures_util::stream;
+use kernel::{Credential, Ctx, ErasedHandler, Platform, RawCall, RawReply, RequestInfo, authorize, idempotency_find};
+use serde_json::Value;
+
+use super::{Ended, World};
+use crate::Ack;
+
+/// A person repeats a request so often before giving up.
+const PATIENCE: u32 = 30;
+
+/// What a person asks for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Operation id.
+    pub endpoint: &'static str,
+    /// Parameters of the path.
+    pub path: BTreeMap<String, String>,
+    /// The query, without `?`.
+    pub query: String,
+    /// The body.
+    pub body: Value,
+    /// The body of an upload.
+    pub upload: Option<Vec<u8>>,
+    /// Whether success must leave a trace in the ledger.
+    pub mutates: bool,
+}
+
+impl Request {
+    /// A request about a service.
+    pub fn about(endpoint: &'static str, service: &str) -> Self {
+        Self {
+            endpoint,
+            path: BTreeMap::from([("service".to_owned(), service.to_owned())]),
+            query: String::new(),
+            body: Value::Null,
+            upload: None,
+            mutates: true,
+        }
+    }
+
+    /// With another parameter in the path.
+    #[must_use]
+    pub fn at(mut self, name: &str, value: impl ToString) -> Self {
+        self.path.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// With a query.
+    #[must_use]
+    pub fn query(mut self, query: &str) -> Self {
+        query.clone_into(&mut self.query);
+        self
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn body(mut self, body: Value) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// With the bytes of an upload.
+    #[must_use]
+    pub fn upload(mut self, bytes: Vec<u8>) -> Self {
+        self.upload = Some(bytes);
+        self
+    }
+
+    /// A request that changes nothing.
+    #[must_use]
+    pub fn reads(mut self) -> Self {
+        self.mutates = false;
+        self
+    }
+}
+
+impl World {
+    /// The admin asks; repeated under the same key while the platform is away or busy.
+    pub async fn call(&mut self, request: Request) -> Result<Value> {
+        let token = self.token.clone().ok_or_else(|| Problem::unauthenticated("no-token", "nobody is signed in"))?;
+        let key = self.next_id("key");
+        let mut requests = Vec::new();
+        let mut last = Problem::unavailable("no-answer", "the platform did not answer");
+        for _ in 0..PATIENCE {
+            let id = self.next_id("req");
+            requests.push(id.clone());
+            match self.attempt(&token, &request, &key, &id).await {
+                Ended::Killed(_) => {}
+                Ended::Done(Ok(value)) => {
+                    if request.mutates {
+                        self.acks.push(Ack { key, endpoint: request.endpoint.to_owned(), requests });
+                    }
+                    return Ok(value);
+                }
+                Ended::Done(Err(problem)) if problem.kind.may_retry() || problem.code == "idempotency-in-flight" => {
+                    last = problem;
+                    self.clock.advance(Duration::from_millis(500));
+                }
+                Ended::Done(Err(problem)) => return Err(problem),
+            }
+        }
+        Err(last)
+    }
+
+    /// Somebody else asks, once.
+    pub async fn call_as(&mut self, token: &Secret<String>, request: Request) -> Result<Value> {
+        let (key, id) = (self.next_id("key"), self.next_id("req"));
+        match self.attempt(token, &request, &key, &id).await {
+            Ended::Done(answer) => answer,
+            Ended::Killed(at) => Err(Problem::unavailable("died", format!("the control plane died at {at}"))),
+        }
+    }
+
+    async fn attempt(&mut self, token: &Secret<String>, request: &Request, key: &str, id: &str) -> Ended<Result<Value>> {
+        let serve = match self.prepared(token, request, key, id) {
+            Ok(serve) => serve,
+            Err(problem) => return Ended::Done(Err(problem)),
+        };
+        let ended = self.run(serve).await;
+        self.after(ended).await
+    }
+
+    /// The admin asks while the control plane is in the middle of something else.
+    pub(super) async fn interrupt(&mut self, request: Request) -> Result<Value> {
+        let token = self.token.clone().ok_or_else(|| Problem::unauthenticated("no-token", "nobody is signed in"))?;
+        let (key, id) = (self.next_id("key"), self.next_id("req"));
+        let value = self.prepared(&token, &request, &key, &id)?.await?;
+        if request.mutates {
+            self.acks.push(Ack { key, endpoint: request.endpoint.to_owned(), requests: vec![id] });
+        }
+        Ok(value)
+    }
+
+    fn prepared(
+        &self,
+        token: &Secret<String>,
+        request: &Request,
+        key: &str,
+        id: &str,
+    ) -> Result<impl Future<Output = Result<Value>> + 'static> {
+        let life = self.life.as_ref().ok_or_else(|| Problem::unavailable("down", "the control plane is down"))?;
+        let (row, handler) = life
+            .handlers
+            .get(request.endpoint)
+            .cloned()
+            .ok_or_else(|| Problem::not_found("no-endpoint", format!("nobody answers {}", request.endpoint)))?;
+        let info = RequestInfo {
+            id: id.to_owned(),
+            endpoint: row.id,
+            idempotency_key: Some(key.to_owned()).filter(|_| row.method.is_mutating()),
+            digest: Digest::of(format!("{request:?}").as_bytes()),
+        };
+        let credential = Credential::Token(token.clone());
+        Ok(serve(life.platform.clone(), row.access, handler, credential, request.clone(), info))
+    }
+
+    fn next_id(&mut self, kind: &str) -> String {
+        self.requests += 1;
+        format!("{kind}_{}_{}", self.seed, self.requests)
+    }
+}
+
+/// What the server does with a request: decides, looks for an earlier answer, asks the handler.
+async fn serve(
+    platform: Platform,
+    access: Access,
+    handler: ErasedHandler,
+    credential: Credential,
+    request: Request,
+    info: RequestInfo,
+) -> Result<Value> {
+    let permit = authorize(&platform, &credential, access, &request.path).await?;
+    if let Some(key) = &info.idempotency_key {
+        let mut read = platform.store().read().await?;
+        let actor = permit.identity().actor.to_string();
+        if let Some(stored) = idempotency_find(&mut read, &actor, info.endpoint, key).await? {
+            return serde_json::from_str(&stored.body).map_err(|e| Problem::internal("reply-unreadable", e));
+        }
+    }
+    let (head, ()) = http::Request::new(()).into_parts();
+    let upload = request.upload.map(|bytes| -> kernel::ByteStream { Box::pin(stream::iter([Ok(Bytes::from(bytes))])) });
+    let json = if request.body.is_null() { Vec::new() } else { request.body.to_string().into_bytes() };
+    let call = RawCall {
+        path: request.path,
+        query: request.query,
+        json,
+        stream: upload,
+        head,
+        if_match: None,
+        last_event_id: None,
+    };
+    match handler(Ctx::new(platform, permit, Some(info)), call).await? {
+        RawReply::Json(value, _) => Ok(value),
+        _ => Err(Problem::internal("not-json", "this world's people read JSON only")),
+    }
+}

@@ -1,0 +1,190 @@
+//! One life of the control plane: from its start to its death.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Result, Secret};
+use kernel::{Admission, ErasedHandler, Platform, Ports};
+use ports::{Clock, Random};
+use store::Store;
+
+use super::{Ended, World};
+use crate::gate::{Commits, Signal};
+use crate::objects::{NoSources, ObjectHandle};
+use crate::{EdgeHandle, MachineHandle};
+
+/// Connections that a death has left behind may take so long to close, in real time.
+const CLOSING: Duration = Duration::from_secs(5);
+
+pub(super) struct Life {
+    pub platform: Platform,
+    pub handlers: BTreeMap<&'static str, (api::Row, ErasedHandler)>,
+}
+
+impl World {
+    /// The state of the life that is under way.
+    pub fn store(&self) -> &Store {
+        self.platform().store()
+    }
+
+    /// The control plane that is under way.
+    pub fn platform(&self) -> &Platform {
+        &self.life.as_ref().expect("a world has a control plane unless it is being started").platform
+    }
+
+    /// Starts the control plane; if it dies on the way, again.
+    pub async fn boot(&mut self) {
+        loop {
+            self.lives += 1;
+            self.gate.begin(self.lives);
+            let start = start(self.parts(), self.lives);
+            match self.run(start).await {
+                Ended::Done(life) => {
+                    self.life = Some(life.unwrap_or_else(|problem| panic!("seed {}: cannot start: {problem}", self.seed)));
+                    return;
+                }
+                Ended::Killed(_) => self.clock.advance(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// The control plane dies here and now, and another one starts.
+    pub async fn restart(&mut self) {
+        self.bury().await;
+        self.boot().await;
+    }
+
+    /// Ends the life that is under way, if any, and waits until the database is free.
+    pub(crate) async fn bury(&mut self) {
+        self.gate.end();
+        self.disturbed();
+        if let Some(life) = self.life.take() {
+            let store = life.platform.store().clone();
+            drop(life);
+            // Tasks that the dead had spawned may hold a connection for ever; the file is usable all the same.
+            let _ = tokio::time::timeout(CLOSING, store.close()).await;
+        }
+    }
+
+    /// Lets the control plane do something, until it is done or dies.
+    pub(super) async fn run<T>(&mut self, work: impl Future<Output = T>) -> Ended<T> {
+        let mut work = Box::pin(work);
+        loop {
+            let gate = Arc::clone(&self.gate);
+            let signal = tokio::select! {
+                biased;
+                signal = gate.signal() => signal,
+                done = &mut work => return Ended::Done(done),
+            };
+            match signal {
+                Signal::Killed(at) => {
+                    drop(work);
+                    self.deaths.push(at.clone());
+                    return Ended::Killed(at);
+                }
+                Signal::Paused => {
+                    for request in std::mem::take(&mut self.interrupts) {
+                        // What becomes of it is seen in the ledger.
+                        let _ = Box::pin(self.interrupt(request)).await;
+                    }
+                    self.gate.resume();
+                }
+            }
+        }
+    }
+
+    /// One run of a reconciler. After a death the next life has begun.
+    pub async fn reconcile(&mut self, name: &str) -> Ended<Result<serde_json::Value>> {
+        let (platform, name) = (self.platform().clone(), name.to_owned());
+        let ended = self.run(async move { platform.driver().run_once(&platform, &name).await }).await;
+        self.after(ended).await
+    }
+
+    /// One attempt at one due job. After a death the next life has begun.
+    pub async fn work(&mut self) -> Ended<Result<bool>> {
+        let (platform, worker) = (self.platform().clone(), format!("worker-{}", self.lives));
+        let ended = self.run(async move { platform.driver().work_once(&platform, &worker).await }).await;
+        self.after(ended).await
+    }
+
+    pub(super) async fn after<T>(&mut self, ended: Ended<T>) -> Ended<T> {
+        if matches!(ended, Ended::Killed(_)) {
+            self.restart().await;
+        }
+        ended
+    }
+
+    /// Signs the first admin in.
+    pub(super) async fn sign_in(&mut self) {
+        let (installation, ctx) = (Arc::clone(&self.installation), self.platform().ctx("sim"));
+        let token = installation.first_token(&ctx).await;
+        self.token = Some(token.unwrap_or_else(|problem| panic!("seed {}: nobody can sign in: {problem}", self.seed)));
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            installation: Arc::clone(&self.installation),
+            config: self.config.clone(),
+            url: format!("sqlite:{}", self.database().display()),
+            random: Arc::clone(&self.random) as Arc<dyn Random>,
+            clock: Arc::clone(&self.clock),
+            gate: Arc::clone(&self.gate),
+            machine: Arc::clone(&self.machine),
+            edge: Arc::clone(&self.edge),
+            objects: Arc::clone(&self.objects),
+        }
+    }
+
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.dir.path().join("orlop.db")
+    }
+}
+
+struct Parts {
+    installation: Arc<dyn super::Installation>,
+    config: kernel::Config,
+    url: String,
+    random: Arc<dyn Random>,
+    clock: Arc<crate::VirtualClock>,
+    gate: Arc<crate::Gate>,
+    machine: Arc<crate::Machine>,
+    edge: Arc<crate::Edge>,
+    objects: Arc<crate::ObjectMap>,
+}
+
+async fn start(parts: Parts, life: u64) -> Result<Life> {
+    let Parts { installation, config, url, random, clock, gate, machine, edge, objects } = parts;
+    let store = Store::open(store::Options {
+        url,
+        migrations: installation.migrations(),
+        audit_key: Secret::new(vec![7; 32]),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        random: Arc::clone(&random),
+        hook: Some(Arc::new(Commits { gate: Arc::clone(&gate), life })),
+    })
+    .await?;
+    let ports = Ports {
+        engine: Arc::new(MachineHandle {
+            machine,
+            objects: Arc::clone(&objects),
+            gate: Arc::clone(&gate),
+            clock: Arc::clone(&clock),
+            life,
+        }),
+        gateway: Arc::new(EdgeHandle { edge, gate: Arc::clone(&gate), life }),
+        objects: Arc::new(ObjectHandle { map: objects, gate, life }),
+        sources: Arc::new(NoSources),
+        vault: installation.vault(&store, &random),
+        clock,
+        random: Arc::clone(&random),
+    };
+    let mut capabilities = installation.capabilities(&store, &random);
+    let hooks = capabilities.iter_mut().flat_map(|capability| std::mem::take(&mut capability.hooks)).collect();
+    let platform = Platform::new(store, ports, config, installation.authority(), Admission::new(hooks));
+    platform.driver().install(&capabilities);
+    let mounted = capabilities.into_iter().flat_map(|capability| capability.endpoints.into_mounted());
+    let handlers = mounted.map(|one| (one.row.id, (one.row, one.handler))).collect();
+    Ok(Life { platform, handlers })
+}
