@@ -1,20 +1,14 @@
 //! Who may do what: people, teams, tokens, roles; settings and secrets; the audit trail.
 
 mod decide;
-mod gatekeeper;
 mod http;
 mod model;
-mod seal;
 mod state;
-mod vault;
 mod work;
 
 use kernel::Capability;
 
-pub use gatekeeper::Gatekeeper;
-pub use seal::MasterKey;
-pub use vault::SettingVault;
-pub use work::{FirstSignIn, first_sign_in};
+pub use work::{FirstSignIn, Gatekeeper, MasterKey, SettingVault, first_sign_in};
 
 /// The tables of this capability.
 pub fn migrations() -> Vec<store::Migration> {

@@ -104,7 +104,9 @@ fn path(key: &str) -> Result<Path> {
 
 fn fault(key: &str, error: object_store::Error) -> Problem {
     match error {
-        object_store::Error::NotFound { .. } => Problem::not_found("object-not-found", format!("there is no object {key}")),
+        object_store::Error::NotFound { .. } => {
+            Problem::not_found("object-not-found", format!("there is no object {key}"))
+        }
         error => unavailable(&format!("use object {key}"), &error),
     }
 }

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use base::{
-    BuildId, Bytes, Digest, EnvironmentName, HostName, MilliCpu, NeedName, ProcessName, ReleaseId, RolloutId, ServiceName,
-    SettingName, SourceId, Span, Time,
+    BuildId, Bytes, Digest, EnvironmentName, HostName, MilliCpu, NeedName, ProcessName, ReleaseId, RolloutId,
+    ServiceName, SettingName, SourceId, Span, Time,
 };
 use ports::SettingRef;
 use serde::{Deserialize, Serialize};

@@ -113,10 +113,30 @@ pub struct InstanceConfig {
 /// The environment variables that builds get by default, as `*` patterns: what companies use for
 /// proxies, CA certificates and package mirrors. Tokens of other kinds are not among them.
 const PASSED: [&str; 24] = [
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO",
-    "PIP_*", "UV_*", "POETRY_*", "npm_config_*", "NPM_CONFIG_*", "YARN_*", "CARGO_HTTP_*", "CARGO_NET_*",
-    "CARGO_REGISTRIES_*", "GOPROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "PIP_*",
+    "UV_*",
+    "POETRY_*",
+    "npm_config_*",
+    "NPM_CONFIG_*",
+    "YARN_*",
+    "CARGO_HTTP_*",
+    "CARGO_NET_*",
+    "CARGO_REGISTRIES_*",
+    "GOPROXY",
 ];
 
 impl Config {
@@ -250,8 +270,9 @@ fn set(table: &mut Table, key: &str, text: &str, place: &str) -> Result<()> {
     match (table.get_mut(head), rest) {
         (Some(Value::Table(inner)), Some(rest)) => set(inner, rest, text, place),
         (Some(slot), None) if !slot.is_table() => {
-            *slot = convert(slot, text)
-                .ok_or_else(|| Problem::invalid("bad-config", format!("`{text}` is not a {}", slot.type_str())).at(place))?;
+            *slot = convert(slot, text).ok_or_else(|| {
+                Problem::invalid("bad-config", format!("`{text}` is not a {}", slot.type_str())).at(place)
+            })?;
             Ok(())
         }
         _ => Err(unknown(key, known.iter(), place)),
@@ -263,9 +284,9 @@ fn convert(like: &Value, text: &str) -> Option<Value> {
         Value::Integer(_) => Value::Integer(text.parse().ok()?),
         Value::Boolean(_) => Value::Boolean(text.parse().ok()?),
         Value::Float(_) => Value::Float(text.parse().ok()?),
-        Value::Array(_) => {
-            Value::Array(text.split(',').filter(|s| !s.is_empty()).map(|s| Value::String(s.trim().to_owned())).collect())
-        }
+        Value::Array(_) => Value::Array(
+            text.split(',').filter(|s| !s.is_empty()).map(|s| Value::String(s.trim().to_owned())).collect(),
+        ),
         _ => Value::String(text.to_owned()),
     })
 }

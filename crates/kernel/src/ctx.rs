@@ -123,7 +123,12 @@ impl Ctx {
     }
 
     /// Publishes a fact only if it says something new about its subject. Returns whether it did.
-    pub async fn publish_if_new<F: Fact + PartialEq>(&self, tx: &mut Tx, fact: &F, generation: Generation) -> Result<bool> {
+    pub async fn publish_if_new<F: Fact + PartialEq>(
+        &self,
+        tx: &mut Tx,
+        fact: &F,
+        generation: Generation,
+    ) -> Result<bool> {
         if let Some(before) = latest_with::<F>(tx, &fact.subject()).await?
             && before.0 == *fact
             && before.1 == generation

@@ -130,9 +130,8 @@ impl Endpoints {
             let handler = Arc::clone(&handler);
             Box::pin(async move {
                 let events = handler(ctx, typed::<E>(&raw)?).await?;
-                let events = events.map(|item| {
-                    item.and_then(|event| Ok(Event { id: event.id, data: to_json(&event.data)? }))
-                });
+                let events =
+                    events.map(|item| item.and_then(|event| Ok(Event { id: event.id, data: to_json(&event.data)? })));
                 Ok(RawReply::Events(Box::pin(events)))
             })
         })

@@ -1,7 +1,10 @@
 //! The machinery that runs capabilities and knows none of them: who asks and what they may
 //! ([`Permit`], [`Ctx`]), endpoints, reconcilers, jobs, admission hooks, and the one configuration.
 
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
 mod admission;
 mod capability;

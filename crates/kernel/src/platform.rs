@@ -43,7 +43,13 @@ struct Inner {
 
 impl Platform {
     /// Puts a control plane together; nothing runs yet.
-    pub fn new(store: Store, ports: Ports, config: Config, authority: Arc<dyn Authority>, admission: Admission) -> Self {
+    pub fn new(
+        store: Store,
+        ports: Ports,
+        config: Config,
+        authority: Arc<dyn Authority>,
+        admission: Admission,
+    ) -> Self {
         let started = ports.clock.now();
         Self {
             inner: Arc::new(Inner { store, ports, config, authority, admission, driver: Driver::default(), started }),

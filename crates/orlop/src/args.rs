@@ -39,8 +39,11 @@ pub(crate) enum Command {
   orlop demo --exit --json")]
     Demo(Demo),
     /// The configuration
-    #[command(subcommand, after_help = "EXAMPLES:
-  orlop config dump > orlop.toml")]
+    #[command(
+        subcommand,
+        after_help = "EXAMPLES:
+  orlop config dump > orlop.toml"
+    )]
     Config(Config),
     #[command(flatten)]
     Client(cli::Verb),

@@ -29,7 +29,11 @@ pub(crate) fn world() -> (Arc<dyn Clock>, Arc<dyn Random>) {
 }
 
 /// Opens the state and the drivers of an installation, and registers every capability.
-pub(crate) async fn compose(place: &Installation, mut config: Config, env: BTreeMap<String, String>) -> Result<Composed> {
+pub(crate) async fn compose(
+    place: &Installation,
+    mut config: Config,
+    env: BTreeMap<String, String>,
+) -> Result<Composed> {
     let (clock, random) = world();
     let environment = use_toolchain(&mut config, env);
     let key = MasterKey::load_or_create(&place.key_file(), &*random)?;
@@ -64,7 +68,11 @@ pub(crate) async fn compose(place: &Installation, mut config: Config, env: BTree
 }
 
 /// The engine of this machine, over the files of an installation.
-pub(crate) fn engine(place: &Installation, objects: Arc<dyn Objects>, clock: Arc<dyn Clock>) -> Result<Arc<ProcessEngine>> {
+pub(crate) fn engine(
+    place: &Installation,
+    objects: Arc<dyn Objects>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<ProcessEngine>> {
     ProcessEngine::open(process::Options::new(place.engine_dir(), objects, clock, spawn::own_binary()?))
 }
 

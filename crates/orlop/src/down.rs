@@ -47,8 +47,13 @@ impl Stopped {
         match self {
             Self { control: false, instances: 0, gateway: false } => "Nothing was running.".to_owned(),
             Self { instances, .. } => {
-                let which = |was: bool, what: &str| if was { format!("{what} stopped") } else { format!("no {what} ran") };
-                format!("{}, {instances} instances stopped, {}.", which(self.control, "control plane"), which(self.gateway, "gateway"))
+                let which =
+                    |was: bool, what: &str| if was { format!("{what} stopped") } else { format!("no {what} ran") };
+                format!(
+                    "{}, {instances} instances stopped, {}.",
+                    which(self.control, "control plane"),
+                    which(self.gateway, "gateway")
+                )
             }
         }
     }
@@ -110,7 +115,9 @@ async fn stop_instances(place: &Installation) -> Result<usize> {
     let mut waited = Duration::ZERO;
     while engine.list().await?.iter().any(|i| i.state.is_running()) {
         if waited > deadline {
-            return Err(Problem::timeout("does-not-end", "some instances have not ended").hint("run `orlop down` again"));
+            return Err(
+                Problem::timeout("does-not-end", "some instances have not ended").hint("run `orlop down` again")
+            );
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
         waited += Duration::from_millis(50);

@@ -49,7 +49,9 @@ impl Installation {
             .or_else(|| variable("ORLOP_DATA"))
             .or_else(|| variable("XDG_DATA_HOME").map(|d| d.join("orlop")))
             .or_else(|| variable("HOME").map(|d| d.join(".local/share/orlop")))
-            .ok_or_else(|| Problem::invalid("no-data-folder", "neither ORLOP_DATA nor HOME is set").hint("orlop up --data FOLDER"))?;
+            .ok_or_else(|| {
+                Problem::invalid("no-data-folder", "neither ORLOP_DATA nor HOME is set").hint("orlop up --data FOLDER")
+            })?;
         let data = std::path::absolute(&data).map_err(|e| Problem::invalid("bad-data-folder", e))?;
         Ok(Self { data })
     }
@@ -73,9 +75,17 @@ impl Installation {
     /// Becomes the control plane of this installation, if nobody is.
     pub(crate) fn lock(&self) -> Result<Lock> {
         let path = self.run_dir().join("lock");
-        let failed = |e: std::io::Error| Problem::unavailable("data-folder-unusable", format!("cannot use {}: {e}", path.display()));
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+        let failed = |e: std::io::Error| {
+            Problem::unavailable("data-folder-unusable", format!("cannot use {}: {e}", path.display()))
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
@@ -83,7 +93,9 @@ impl Installation {
                 "already-running",
                 format!("{} is in use by process {}", self.data.display(), holder.trim()),
             )
-            .hint("`orlop status` talks to it, `orlop down` stops it; another installation needs another `--data FOLDER`"));
+            .hint(
+                "`orlop status` talks to it, `orlop down` stops it; another installation needs another `--data FOLDER`",
+            ));
         }
         let write = |file: &mut File| -> std::io::Result<()> {
             file.set_len(0)?;
@@ -123,7 +135,9 @@ impl Installation {
 
     /// Writes a file that only its owner may read, whole or not at all.
     fn write_private(&self, name: &str, content: &impl Serialize) -> Result<()> {
-        let failed = |e: &dyn std::fmt::Display| Problem::unavailable("data-folder-unusable", format!("cannot write {name}: {e}"));
+        let failed = |e: &dyn std::fmt::Display| {
+            Problem::unavailable("data-folder-unusable", format!("cannot write {name}: {e}"))
+        };
         let text = serde_json::to_vec_pretty(content).map_err(|e| failed(&e))?;
         let mut file = tempfile::NamedTempFile::new_in(self.run_dir()).map_err(|e| failed(&e))?;
         file.write_all(&text).map_err(|e| failed(&e))?;

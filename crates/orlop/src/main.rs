@@ -9,6 +9,7 @@ mod compose;
 mod control;
 mod demo;
 mod down;
+mod gatekeeping;
 mod installation;
 mod log;
 mod roles;

@@ -80,7 +80,8 @@ fn site_main(args: &[String]) -> Result<()> {
 }
 
 async fn serve_site(folder: PathBuf, port: u16) -> Result<()> {
-    let failed = |e: std::io::Error| Problem::unavailable("listen-failed", format!("cannot listen on port {port}: {e}"));
+    let failed =
+        |e: std::io::Error| Problem::unavailable("listen-failed", format!("cannot listen on port {port}: {e}"));
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(failed)?;
     let not_found = ServeFile::new(folder.join("404.html"));
     let files = ServeDir::new(&folder).precompressed_gzip().precompressed_br().not_found_service(not_found);

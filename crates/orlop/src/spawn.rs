@@ -1,4 +1,4 @@
-//! The one place where this binary starts programs: itself in another role, and git for the demonstration.
+//! The one place where this binary starts programs: itself in another role.
 
 #![expect(clippy::disallowed_methods, reason = "starting roles is what this module is for; typed arguments, no shell")]
 
@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use base::{Problem, Result};
 
@@ -19,7 +19,8 @@ pub(crate) fn own_binary() -> Result<std::path::PathBuf> {
 /// Starts the own binary in another role, in a process group of its own (a Ctrl-C in the terminal
 /// is not for it), with its output appended to a log file.
 pub(crate) fn role<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, log: &Path) -> Result<Child> {
-    let failed = |e: std::io::Error| Problem::internal("role-not-started", format!("cannot start another role of orlop: {e}"));
+    let failed =
+        |e: std::io::Error| Problem::internal("role-not-started", format!("cannot start another role of orlop: {e}"));
     let output = OpenOptions::new().create(true).append(true).mode(0o600).open(log).map_err(failed)?;
     let again = output.try_clone().map_err(failed)?;
     Command::new(own_binary()?)
@@ -30,20 +31,4 @@ pub(crate) fn role<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, log: &Pat
         .stderr(again)
         .spawn()
         .map_err(failed)
-}
-
-/// Runs the real git to its end. Nothing of the caller's git configuration takes part.
-pub(crate) fn git<S: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = S>) -> std::io::Result<Output> {
-    Command::new("git")
-        .args(args)
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_AUTHOR_NAME", "Demo")
-        .env("GIT_AUTHOR_EMAIL", "demo@example.org")
-        .env("GIT_COMMITTER_NAME", "Demo")
-        .env("GIT_COMMITTER_EMAIL", "demo@example.org")
-        .stdin(Stdio::null())
-        .output()
 }

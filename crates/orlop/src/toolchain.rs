@@ -40,7 +40,8 @@ pub(crate) fn find(env: &BTreeMap<String, String>, pass: &[String], path: &str) 
         }
     }
     let mut seen = BTreeSet::new();
-    let path: Vec<String> = folders.iter().map(|f| f.display().to_string()).filter(|f| seen.insert(f.clone())).collect();
+    let path: Vec<String> =
+        folders.iter().map(|f| f.display().to_string()).filter(|f| seen.insert(f.clone())).collect();
     Toolchain {
         path: path.join(":"),
         programs: programs.into_iter().collect(),
@@ -80,7 +81,10 @@ fn is_lendable(path: &Path) -> bool {
 /// A folder of pyenv's shims stands for the version that is chosen there: shims are scripts that
 /// need their owner's home.
 fn resolved(folder: &Path) -> PathBuf {
-    let Some(root) = folder.parent().filter(|_| folder.ends_with("shims") && folder.parent().is_some_and(|p| p.join("versions").is_dir())) else {
+    let Some(root) = folder
+        .parent()
+        .filter(|_| folder.ends_with("shims") && folder.parent().is_some_and(|p| p.join("versions").is_dir()))
+    else {
         return folder.to_owned();
     };
     let chosen = std::fs::read_to_string(root.join("version")).unwrap_or_default();
@@ -120,7 +124,8 @@ mod tests {
         std::fs::create_dir_all(tool.join("lib")).unwrap();
         std::fs::create_dir_all(dir.path().join("wheels")).unwrap();
         let path = format!("{}:/usr/bin:/nowhere:relative", tool.join("bin").display());
-        let mut env = env(&[("PATH", Path::new(&path)), ("PIP_FIND_LINKS", &dir.path().join("wheels")), ("HOME", dir.path())]);
+        let mut env =
+            env(&[("PATH", Path::new(&path)), ("PIP_FIND_LINKS", &dir.path().join("wheels")), ("HOME", dir.path())]);
         env.insert("AWS_SECRET_ACCESS_KEY".into(), "x".into());
         let found = find(&env, &["PIP_*".into()], "");
         assert_eq!(found.path, format!("{}:/usr/bin", tool.join("bin").display()));

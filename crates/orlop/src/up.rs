@@ -79,7 +79,8 @@ fn flags(args: &Configured) -> Result<Vec<(String, String)>> {
     let mut flags: Vec<_> = named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
     for pair in &args.set {
         let (key, value) = pair.split_once('=').ok_or_else(|| {
-            Problem::invalid("bad-flag", format!("`--set {pair}` is not KEY=VALUE")).hint("for example `--set build.concurrency=1`")
+            Problem::invalid("bad-flag", format!("`--set {pair}` is not KEY=VALUE"))
+                .hint("for example `--set build.concurrency=1`")
         })?;
         flags.push((key.to_owned(), value.to_owned()));
     }

@@ -15,7 +15,6 @@ use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kernel::{ByteStream, Ctx, Mounted, Permit, Platform, RawCall, RawReply, RequestInfo, authorize};
 
-
 use crate::{credential, idempotency, reply};
 
 /// Uploads and pushes may take this long.
@@ -75,12 +74,8 @@ async fn carry_out(
     };
     let if_match = if_match(&head.headers)?;
     let (json, stream) = take_body(&row, &head, body).await?;
-    let info = RequestInfo {
-        id: id.to_owned(),
-        endpoint: row.id,
-        digest: digest(&head, &json),
-        idempotency_key: key.clone(),
-    };
+    let info =
+        RequestInfo { id: id.to_owned(), endpoint: row.id, digest: digest(&head, &json), idempotency_key: key.clone() };
     if let Some(key) = key
         && let Some(reply) = earlier(platform, &permit, &row, &key, &info.digest).await?
     {
@@ -100,7 +95,13 @@ async fn carry_out(
 }
 
 /// A public call has no actor whose key it could be.
-async fn earlier(platform: &Platform, permit: &Permit, row: &Row, key: &str, digest: &Digest) -> Result<Option<RawReply>> {
+async fn earlier(
+    platform: &Platform,
+    permit: &Permit,
+    row: &Row,
+    key: &str,
+    digest: &Digest,
+) -> Result<Option<RawReply>> {
     match row.access {
         Access::Public => Ok(None),
         _ => idempotency::earlier(platform, permit, row.id, key, digest).await,
@@ -161,7 +162,9 @@ async fn collect(body: Body) -> Result<Vec<u8>> {
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Problem::too_large("body-too-large", format!("the body is larger than {API_BODY_BYTES_MAX} bytes")))
         }
-        Err(error) => Err(Problem::invalid("body-broken-off", format!("the body could not be read to its end: {error}"))),
+        Err(error) => {
+            Err(Problem::invalid("body-broken-off", format!("the body could not be read to its end: {error}")))
+        }
     }
 }
 
@@ -169,8 +172,9 @@ async fn collect(body: Body) -> Result<Vec<u8>> {
 fn limited(body: Body) -> ByteStream {
     let mut left = SOURCE_BYTES_MAX;
     Box::pin(body.into_data_stream().map(move |chunk| -> Result<Bytes> {
-        let chunk = chunk
-            .map_err(|e| Problem::invalid("body-broken-off", format!("the upload could not be read to its end: {e}")))?;
+        let chunk = chunk.map_err(|e| {
+            Problem::invalid("body-broken-off", format!("the upload could not be read to its end: {e}"))
+        })?;
         let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         left = left.checked_sub(length).ok_or_else(|| {
             Problem::too_large("source-too-large", format!("the upload is larger than {SOURCE_BYTES_MAX} bytes"))

@@ -45,7 +45,15 @@ mod tests {
         check(&["Bearer abc"], Some("abc"));
         check(&["bearer abc"], Some("abc"));
         check(&["Basic Z2l0OmFiYzpk"], Some("abc:d"));
-        for values in [&["Basic !!"][..], &["Basic YWJj"], &["Digest x"], &["Bearer"], &["Bearer "], &["Bearer a", "Bearer b"], &[]] {
+        for values in [
+            &["Basic !!"][..],
+            &["Basic YWJj"],
+            &["Digest x"],
+            &["Bearer"],
+            &["Bearer "],
+            &["Bearer a", "Bearer b"],
+            &[],
+        ] {
             check(values, None);
         }
     }

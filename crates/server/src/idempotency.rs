@@ -1,7 +1,6 @@
 use base::{Digest, Problem, Result};
 use kernel::{Permit, Platform, RawReply, idempotency_find};
 
-
 /// Longest key, bytes.
 const KEY_BYTES_MAX: usize = 255;
 
@@ -9,8 +8,11 @@ const KEY_BYTES_MAX: usize = 255;
 pub(crate) fn key(header: Option<&http::HeaderValue>) -> Result<Option<String>> {
     let Some(value) = header else { return Ok(None) };
     let bad = || {
-        Problem::invalid("bad-idempotency-key", "the `Idempotency-Key` is empty, longer than 255 characters or not printable ASCII")
-            .hint("send a fresh random text for each new intent, and the same one when you repeat it")
+        Problem::invalid(
+            "bad-idempotency-key",
+            "the `Idempotency-Key` is empty, longer than 255 characters or not printable ASCII",
+        )
+        .hint("send a fresh random text for each new intent, and the same one when you repeat it")
     };
     let text = value.to_str().map_err(|_| bad())?;
     let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
@@ -32,8 +34,11 @@ pub(crate) async fn earlier(
     let actor = permit.identity().actor.to_string();
     let Some(stored) = idempotency_find(&mut read, &actor, endpoint, key).await? else { return Ok(None) };
     if stored.request_digest != digest.to_string() {
-        return Err(Problem::unprocessable("idempotency-key-reused", "this `Idempotency-Key` belongs to another request")
-            .hint("use a fresh key for each new intent"));
+        return Err(Problem::unprocessable(
+            "idempotency-key-reused",
+            "this `Idempotency-Key` belongs to another request",
+        )
+        .hint("use a fresh key for each new intent"));
     }
     if stored.body.is_empty() {
         return Err(Problem::conflict("already-done", "this was done before, and its answer was shown once only")

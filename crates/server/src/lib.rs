@@ -15,7 +15,7 @@ mod platform;
 mod reply;
 mod router;
 
+pub use axum::Router;
 pub use listen::{Options, Server};
 pub use platform::{Doctor, endpoints as platform_endpoints};
-pub use axum::Router;
 pub use router::router;

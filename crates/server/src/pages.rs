@@ -75,7 +75,10 @@ pub(crate) async fn sign_in_done(AxumState(state): AxumState<State>, Form(fields
     match trade(&state, code.trim()).await {
         Ok(secret) => page("Signed in", &signed_in(&secret)).into_response(),
         Err(problem) => {
-            let text = format!("<p role=\"alert\">{}</p><p><a href=\"/sign-in\">Try again</a></p>", escape(&problem.to_string()));
+            let text = format!(
+                "<p role=\"alert\">{}</p><p><a href=\"/sign-in\">Try again</a></p>",
+                escape(&problem.to_string())
+            );
             (crate::router::status_of(&problem), page("Not signed in", &text)).into_response()
         }
     }
@@ -92,7 +95,8 @@ fn signed_in(secret: &str) -> String {
 
 /// Calls the endpoint `signIn`, as any client would.
 async fn trade(state: &State, code: &str) -> base::Result<String> {
-    let handler = state.sign_in.clone().ok_or_else(|| Problem::unavailable("not-ready", "signing in is not possible yet"))?;
+    let handler =
+        state.sign_in.clone().ok_or_else(|| Problem::unavailable("not-ready", "signing in is not possible yet"))?;
     let permit = authorize(&state.platform, &Credential::None, api::Access::Public, &Fields::new()).await?;
     let (head, ()) = http::Request::new(()).into_parts();
     let call = RawCall {

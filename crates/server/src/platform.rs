@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use base::Result;
 use kernel::{Answer, Call, Capability, Ctx, DoctorCheck, Endpoints};
 
-
 /// The questions of the doctor, of all capabilities.
 #[derive(Clone, Default)]
 pub struct Doctor {

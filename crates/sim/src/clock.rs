@@ -89,7 +89,10 @@ mod tests {
         let clock = Arc::new(VirtualClock::at(Time::from_micros(0)));
         clock.sleep(Duration::from_millis(300)).await;
         assert_eq!(clock.now(), Time::from_micros(300_000));
-        let sleeper = { let clock = Arc::clone(&clock); tokio::spawn(async move { clock.sleep(Duration::from_secs(10)).await }) };
+        let sleeper = {
+            let clock = Arc::clone(&clock);
+            tokio::spawn(async move { clock.sleep(Duration::from_secs(10)).await })
+        };
         tokio::task::yield_now().await;
         clock.advance(Duration::from_secs(9));
         tokio::task::yield_now().await;

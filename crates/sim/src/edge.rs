@@ -107,7 +107,10 @@ impl Edge {
         validate(snapshot)?;
         let newest = state.history.last().map_or(Generation(0), |last| last.generation);
         if snapshot.generation < newest && !state.obeys_stale {
-            return Err(Problem::conflict("stale-generation", format!("{} is older than {newest}", snapshot.generation)));
+            return Err(Problem::conflict(
+                "stale-generation",
+                format!("{} is older than {newest}", snapshot.generation),
+            ));
         }
         let with_traffic = |snapshot: Option<&Snapshot>| -> BTreeSet<InstanceId> {
             let routes = snapshot.map_or(&[][..], |snapshot| &snapshot.routes);
@@ -211,7 +214,9 @@ pub struct EdgeHandle {
 #[async_trait]
 impl Gateway for EdgeHandle {
     async fn apply(&self, snapshot: &Snapshot) -> Result<AppliedSnapshot> {
-        self.gate.call(self.life, "gateway.apply", || self.edge.reachable().and_then(|()| self.edge.take(snapshot))).await
+        self.gate
+            .call(self.life, "gateway.apply", || self.edge.reachable().and_then(|()| self.edge.take(snapshot)))
+            .await
     }
 
     async fn status(&self) -> Result<GatewayStatus> {

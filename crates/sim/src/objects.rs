@@ -80,7 +80,11 @@ impl Objects for ObjectHandle {
     async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
         let all = || {
             let kept = self.map.kept.lock();
-            Ok(kept.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(key, b)| (key.clone(), b.len() as u64)).collect())
+            Ok(kept
+                .iter()
+                .filter(|(key, _)| key.starts_with(prefix))
+                .map(|(key, b)| (key.clone(), b.len() as u64))
+                .collect())
         };
         self.gate.ask(self.life, "objects.list", all).await
     }
@@ -99,7 +103,13 @@ impl Sources for NoSources {
         nothing()
     }
 
-    async fn receive(&self, _: &ServiceName, _: ByteStream, _: ReceiveLimits, _: Box<dyn ReceivePolicy>) -> Result<ByteStream> {
+    async fn receive(
+        &self,
+        _: &ServiceName,
+        _: ByteStream,
+        _: ReceiveLimits,
+        _: Box<dyn ReceivePolicy>,
+    ) -> Result<ByteStream> {
         nothing()
     }
 

@@ -1,6 +1,7 @@
 use api::{Access, Action};
 use base::{Problem, Result, ServiceName, TeamName};
-use kernel::{Identity, Role, Target};
+
+use crate::model::{Identity, Role, Target};
 
 /// What a role allows.
 const fn allows(role: Role, action: Action) -> bool {
@@ -59,7 +60,9 @@ fn team_of(identity: &Identity, team: &TeamName, action: Action) -> Result<()> {
             .hint("`orlop team list` shows yours"));
     }
     if !identity.services.is_empty() && action != Action::Read {
-        return Err(Problem::forbidden("token-services", "this token is for some services only").hint("use another token"));
+        return Err(
+            Problem::forbidden("token-services", "this token is for some services only").hint("use another token")
+        );
     }
     need(identity, team, action)
 }
@@ -76,7 +79,8 @@ fn new_service(identity: &Identity, service: &ServiceName, action: Action) -> Re
     let mut able = identity.teams.keys().filter(|team| in_team(identity, team, action));
     match (able.next(), able.next()) {
         (Some(_), None) if names(identity, service) => Ok(()),
-        (Some(_), Some(_)) => Err(no_service(service).hint(format!("make it in one of your teams: `orlop service create {service} --team TEAM`"))),
+        (Some(_), Some(_)) => Err(no_service(service)
+            .hint(format!("make it in one of your teams: `orlop service create {service} --team TEAM`"))),
         _ => Err(no_service(service)),
     }
 }
@@ -90,8 +94,11 @@ fn need(identity: &Identity, team: &TeamName, action: Action) -> Result<()> {
         return Err(scope(action));
     }
     let role = role.map_or("none", |role| word(*role));
-    Err(Problem::forbidden("role", format!("your role in team `{team}` is {role}, which does not allow `{}`", verb(action)))
-        .hint(format!("ask an owner of `{team}` for a higher role: `orlop team member set {team} YOU --role developer`")))
+    Err(Problem::forbidden(
+        "role",
+        format!("your role in team `{team}` is {role}, which does not allow `{}`", verb(action)),
+    )
+    .hint(format!("ask an owner of `{team}` for a higher role: `orlop team member set {team} YOU --role developer`")))
 }
 
 /// Whether role and scope together allow this in this team.
@@ -111,8 +118,11 @@ fn no_service(service: &ServiceName) -> Problem {
 }
 
 fn scope(action: Action) -> Problem {
-    Problem::forbidden("scope", format!("your role allows `{0}`, but this token's scopes do not name `{0}`", verb(action)))
-        .hint(format!("use a token with that scope: `orlop token create NAME --scope {}`", verb(action)))
+    Problem::forbidden(
+        "scope",
+        format!("your role allows `{0}`, but this token's scopes do not name `{0}`", verb(action)),
+    )
+    .hint(format!("use a token with that scope: `orlop token create NAME --scope {}`", verb(action)))
 }
 
 const fn verb(action: Action) -> &'static str {

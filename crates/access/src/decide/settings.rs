@@ -26,11 +26,17 @@ pub(crate) fn value_allowed(name: &SettingName, value: &str) -> Result<()> {
             .hint("choose another name; PORT, HOME, PATH, TMPDIR and ORLOP_… are reserved"));
     }
     if value.len() > SETTING_BYTES_MAX {
-        return Err(Problem::too_large("setting-too-large", format!("the value of `{name}` is larger than {SETTING_BYTES_MAX} bytes")));
+        return Err(Problem::too_large(
+            "setting-too-large",
+            format!("the value of `{name}` is larger than {SETTING_BYTES_MAX} bytes"),
+        ));
     }
     if value.contains('\0') {
-        return Err(Problem::unprocessable("bad-value", format!("the value of `{name}` contains a NUL, which no environment variable can"))
-            .hint("encode binary values, for example as base64"));
+        return Err(Problem::unprocessable(
+            "bad-value",
+            format!("the value of `{name}` contains a NUL, which no environment variable can"),
+        )
+        .hint("encode binary values, for example as base64"));
     }
     Ok(())
 }

@@ -45,7 +45,8 @@ pub(crate) async fn activity(ctx: Ctx, call: Call<ListActivity>) -> Result<Answe
 pub(crate) async fn verify(ctx: Ctx, _: Call<VerifyAudit>) -> Result<Answer<AuditVerification>> {
     let found = ctx.platform().store().verify_facts().await?;
     let (first_bad, problem) = found.first_bad.map_or((None, None), |(seq, what)| (Some(seq), Some(what)));
-    Ok(AuditVerification { ok: found.ok, checked: i64::try_from(found.facts).unwrap_or(i64::MAX), first_bad, problem }.into())
+    Ok(AuditVerification { ok: found.ok, checked: i64::try_from(found.facts).unwrap_or(i64::MAX), first_bad, problem }
+        .into())
 }
 
 /// Changes as they happen.

@@ -22,7 +22,8 @@ pub(crate) async fn whoami(ctx: Ctx, _: Call<Whoami>) -> Result<Answer<Me>> {
         return Err(Problem::unauthenticated("no-credential", "this needs a token").hint("`orlop login`"));
     };
     let mut read = ctx.read().await?;
-    let token = state::token(&mut read, id).await?.ok_or_else(|| Problem::internal("token-gone", "the token is gone"))?;
+    let token =
+        state::token(&mut read, id).await?.ok_or_else(|| Problem::internal("token-gone", "the token is gone"))?;
     let teams = identity.teams.iter().map(|(team, role)| (team.to_string(), *role)).collect();
     Ok(Me { person, admin: identity.admin, teams, token: token.wire() }.into())
 }

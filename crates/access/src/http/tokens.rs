@@ -40,7 +40,8 @@ pub(crate) async fn issue(ctx: Ctx, call: Call<IssueToken>) -> Result<Answer<Iss
     let person = me(&ctx)?.clone();
     let wanted = within(&ctx, call.body)?;
     let mut tx = ctx.begin().await?;
-    if state::tokens_of(&mut tx, &person, TOKENS_MAX).await?.len() >= usize::try_from(TOKENS_MAX).unwrap_or(usize::MAX) {
+    if state::tokens_of(&mut tx, &person, TOKENS_MAX).await?.len() >= usize::try_from(TOKENS_MAX).unwrap_or(usize::MAX)
+    {
         return Err(Problem::too_many("too-many-tokens", format!("you have {TOKENS_MAX} tokens"))
             .hint("revoke those that are not used: `orlop token list`, `orlop token revoke ID`"));
     }
@@ -73,7 +74,9 @@ fn within(ctx: &Ctx, asked: api::access::NewToken) -> Result<Wanted> {
         services.clone_from(&identity.services);
     }
     if !identity.services.is_empty() && !services.is_subset(&identity.services) {
-        return Err(Problem::forbidden("token-services", "your own token is for some services only").at("body.services"));
+        return Err(
+            Problem::forbidden("token-services", "your own token is for some services only").at("body.services")
+        );
     }
     let lifetime = asked.lifetime.map_or(LIFETIME_DEFAULT, |span| span.0);
     if lifetime.is_zero() || lifetime > LIFETIME_MAX {
@@ -88,9 +91,12 @@ fn within(ctx: &Ctx, asked: api::access::NewToken) -> Result<Wanted> {
 pub(crate) fn name(text: &str) -> Result<String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > NAME_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Problem::unprocessable("bad-token-name", format!("a token's name is one line of 1 to {NAME_CHARS_MAX} characters"))
-            .at("body.name")
-            .hint("say what it is for: `orlop token create ci`"));
+        return Err(Problem::unprocessable(
+            "bad-token-name",
+            format!("a token's name is one line of 1 to {NAME_CHARS_MAX} characters"),
+        )
+        .at("body.name")
+        .hint("say what it is for: `orlop token create ci`"));
     }
     Ok(text.to_owned())
 }

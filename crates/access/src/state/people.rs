@@ -56,7 +56,8 @@ pub(crate) async fn remove_person(tx: &mut Tx, person: &PersonName, now: Time) -
     tx.execute("UPDATE access_person SET removed = $2 WHERE person = $1", args![person, now]).await?;
     tx.execute("DELETE FROM access_member WHERE person = $1", args![person]).await?;
     tx.execute("DELETE FROM access_code WHERE person = $1", args![person]).await?;
-    tx.execute("UPDATE access_token SET revoked = $2 WHERE person = $1 AND revoked IS NULL", args![person, now]).await?;
+    tx.execute("UPDATE access_token SET revoked = $2 WHERE person = $1 AND revoked IS NULL", args![person, now])
+        .await?;
     Ok(())
 }
 
@@ -99,7 +100,8 @@ pub(crate) async fn bump_team(tx: &mut Tx, team: &TeamName, if_match: Option<i64
         None => tx.execute("UPDATE access_team SET version = version + 1 WHERE team = $1", args![team]).await?,
     };
     expect_one(changed, || {
-        Problem::stale("stale-version", format!("team `{team}` was changed in the meantime")).hint("read it again and decide anew")
+        Problem::stale("stale-version", format!("team `{team}` was changed in the meantime"))
+            .hint("read it again and decide anew")
     })
 }
 

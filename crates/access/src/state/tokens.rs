@@ -68,7 +68,8 @@ pub(crate) async fn insert_code(tx: &mut Tx, hash: &Digest, person: &PersonName,
 
 /// Uses a one-time code up. Gives the person once, to exactly one caller, while the code works.
 pub(crate) async fn use_code(tx: &mut Tx, hash: &Digest, now: Time) -> Result<Option<PersonName>> {
-    const SQL: &str = "UPDATE access_code SET used = $2 WHERE hash = $1 AND used IS NULL AND expires > $2 RETURNING person";
+    const SQL: &str =
+        "UPDATE access_code SET used = $2 WHERE hash = $1 AND used IS NULL AND expires > $2 RETURNING person";
     tx.row(SQL, args![hash, now]).await?.map(|row| row.parse("person")).transpose()
 }
 

@@ -19,16 +19,21 @@ struct Watch {
 }
 
 /// The facts that the caller may see, as they are appended.
-pub(crate) async fn watch(ctx: Ctx, query: EventQuery, last_event_id: Option<&str>) -> Result<EventStream<AuditRecord>> {
+pub(crate) async fn watch(
+    ctx: Ctx,
+    query: EventQuery,
+    last_event_id: Option<&str>,
+) -> Result<EventStream<AuditRecord>> {
     // Subscribed before the newest is read: nothing falls between.
     let wakes = ctx.platform().store().wakes();
-    let after = match (last_event_id, query.after) {
-        (Some(text), _) => FactSeq(text.parse().map_err(|_| {
-            Problem::unprocessable("bad-event-id", "`Last-Event-ID` is not one that this stream gave")
-        })?),
-        (None, Some(after)) => after,
-        (None, None) => newest(&ctx).await?,
-    };
+    let after =
+        match (last_event_id, query.after) {
+            (Some(text), _) => FactSeq(text.parse().map_err(|_| {
+                Problem::unprocessable("bad-event-id", "`Last-Event-ID` is not one that this stream gave")
+            })?),
+            (None, Some(after)) => after,
+            (None, None) => newest(&ctx).await?,
+        };
     let watch = Watch { ctx, query, after, ready: VecDeque::new(), wakes };
     Ok(event_stream(stream::try_unfold(watch, |mut watch| async move {
         loop {
@@ -57,7 +62,8 @@ impl Watch {
         let (ctx, query) = (&self.ctx, &self.query);
         self.ready.extend(facts.into_iter().filter(|fact| {
             let service = service_of(fact);
-            query.service.as_ref().is_none_or(|wanted| service.as_ref() == Some(wanted)) && visible(ctx, fact, service, &owners)
+            query.service.as_ref().is_none_or(|wanted| service.as_ref() == Some(wanted))
+                && visible(ctx, fact, service, &owners)
         }));
         Ok(())
     }
@@ -79,7 +85,12 @@ fn service_of(fact: &StoredFact) -> Option<ServiceName> {
 
 /// A fact about a service is seen by those who may see the service, one about a team by its
 /// members, everything else by platform admins.
-fn visible(ctx: &Ctx, fact: &StoredFact, service: Option<ServiceName>, owners: &BTreeMap<ServiceName, TeamName>) -> bool {
+fn visible(
+    ctx: &Ctx,
+    fact: &StoredFact,
+    service: Option<ServiceName>,
+    owners: &BTreeMap<ServiceName, TeamName>,
+) -> bool {
     if let Some(service) = service {
         let team = owners.get(&service).cloned().or_else(|| team_of(fact));
         return team.is_some_and(|team| ctx.may_see(&team, Some(&service)));

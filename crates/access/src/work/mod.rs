@@ -2,7 +2,13 @@
 
 mod events;
 mod first;
+mod gatekeeper;
+mod seal;
+mod vault;
 
 pub(crate) use events::{record, watch};
-pub use first::{FirstSignIn, first_sign_in};
 pub(crate) use first::new_code;
+pub use first::{FirstSignIn, first_sign_in};
+pub use gatekeeper::Gatekeeper;
+pub use seal::MasterKey;
+pub use vault::SettingVault;

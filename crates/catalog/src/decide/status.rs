@@ -71,7 +71,9 @@ fn judge(facts: &Facts, serving: Option<&InstanceSet>, (ready, wanted): (u32, u3
     let failed = rollout.filter(|r| r.state == RolloutState::Failed);
     let Some(set) = serving else {
         return match failed {
-            Some(r) => (Health::Down, format!("nothing serves: the rollout of release {} failed: {}", r.number, r.reason)),
+            Some(r) => {
+                (Health::Down, format!("nothing serves: the rollout of release {} failed: {}", r.number, r.reason))
+            }
             None => (Health::Empty, "nothing is deployed here".to_owned()),
         };
     };
@@ -86,7 +88,10 @@ fn judge(facts: &Facts, serving: Option<&InstanceSet>, (ready, wanted): (u32, u3
         return (Health::Down, join(format!("release {}: none of {wanted} instances is ready", set.number), trouble));
     }
     if ready < wanted {
-        return (Health::Degraded, join(format!("release {}: {ready} of {wanted} instances are ready", set.number), trouble));
+        return (
+            Health::Degraded,
+            join(format!("release {}: {ready} of {wanted} instances are ready", set.number), trouble),
+        );
     }
     if let Some(route) = facts.route.as_ref().filter(|r| !r.problem.is_empty()) {
         return (Health::Degraded, route.problem.clone());
@@ -140,7 +145,11 @@ mod tests {
         ReleaseId::new(Time::default(), [0; 10])
     }
 
-    fn facts(ready: u32, wanted: u32, probe_ok: bool) -> Facts {
+    fn names() -> (base::ServiceName, EnvironmentName) {
+        ("a".parse().unwrap(), "dev".parse().unwrap())
+    }
+
+    fn wanted() -> InstancesWanted {
         let process = ProcessWanted {
             process: "web".parse().unwrap(),
             kind: ServiceKind::Web,
@@ -164,6 +173,11 @@ mod tests {
             variables: Default::default(),
             needs: Default::default(),
         };
+        let (service, environment) = names();
+        InstancesWanted { service, environment, sets: vec![set] }
+    }
+
+    fn seen(ready: u32, wanted: u32) -> InstancesSeen {
         let instance = |n: u32| InstanceView {
             id: InstanceId::new(Time::default(), [9; 10]),
             state: if n < ready { InstanceState::Ready } else { InstanceState::Starting },
@@ -171,7 +185,7 @@ mod tests {
             evidence: String::new(),
             address: None,
         };
-        let seen = ProcessSeen {
+        let process = ProcessSeen {
             rollout: rollout(1),
             release: release(),
             process: "web".parse().unwrap(),
@@ -183,6 +197,11 @@ mod tests {
             last_lines: Vec::new(),
             instances: (0..wanted).map(instance).collect(),
         };
+        let (service, environment) = names();
+        InstancesSeen { service, environment, generation: Generation(1), processes: vec![process] }
+    }
+
+    fn facts(ready: u32, total: u32, probe_ok: bool) -> Facts {
         let share = ServedShare {
             rollout: rollout(1),
             release: release(),
@@ -192,28 +211,20 @@ mod tests {
             probe: "GET / 200".into(),
             probe_ok,
         };
-        let (service, environment): (base::ServiceName, EnvironmentName) = ("a".parse().unwrap(), "dev".parse().unwrap());
-        Facts {
-            wanted: Some(InstancesWanted { service: service.clone(), environment: environment.clone(), sets: vec![set] }),
-            seen: Some(InstancesSeen {
-                service: service.clone(),
-                environment: environment.clone(),
-                generation: Generation(1),
-                processes: vec![seen],
-            }),
-            route: Some(RouteSeen {
-                service,
-                environment,
-                generation: Generation(1),
-                snapshot: Generation(1),
-                hosts: vec!["a-dev.localhost".parse().unwrap()],
-                url: "http://a-dev.localhost".into(),
-                shares: vec![share],
-                problem: String::new(),
-                since: Time::default(),
-            }),
-            rollout: Some(rolled(1, RolloutState::Succeeded)),
-        }
+        let (service, environment) = names();
+        let route = RouteSeen {
+            service,
+            environment,
+            generation: Generation(1),
+            snapshot: Generation(1),
+            hosts: vec!["a-dev.localhost".parse().unwrap()],
+            url: "http://a-dev.localhost".into(),
+            shares: vec![share],
+            problem: String::new(),
+            since: Time::default(),
+        };
+        let rollout = Some(rolled(1, RolloutState::Succeeded));
+        Facts { wanted: Some(wanted()), seen: Some(seen(ready, total)), route: Some(route), rollout }
     }
 
     fn rolled(n: u8, state: RolloutState) -> RolloutSeen {

@@ -1,7 +1,8 @@
 use api::catalog::{EnvironmentStatus, Health};
 use base::ServiceName;
 use serde_json::Value;
-use store::StoredFact;
+
+use crate::model::StoredFact;
 
 /// A fact in one line for people; nothing for facts that explain nothing.
 pub(crate) fn line(fact: &StoredFact) -> Option<String> {
@@ -15,13 +16,16 @@ pub(crate) fn line(fact: &StoredFact) -> Option<String> {
         }
         "deliver.release" => format!("release {} was made", number("number")),
         "deliver.build" => format!("build {}: {}", text("state"), text("reason")),
-        "access.setting" if body.get("removed") == Some(&Value::Bool(true)) => format!("setting {} was removed", text("name")),
+        "access.setting" if body.get("removed") == Some(&Value::Bool(true)) => {
+            format!("setting {} was removed", text("name"))
+        }
         "access.setting" => format!("setting {} got version {}", text("name"), number("version")),
         "run.replicas" => format!("the number of instances in {} was set: {}", place(), body.get("processes")?),
         "run.instances" => {
             let trouble = body.get("processes")?.as_array()?.iter().find_map(|p| {
                 let trouble = p.get("trouble")?.as_str()?;
-                (!trouble.is_empty()).then(|| format!("{}: {trouble}", p.get("process").and_then(Value::as_str).unwrap_or("")))
+                (!trouble.is_empty())
+                    .then(|| format!("{}: {trouble}", p.get("process").and_then(Value::as_str).unwrap_or("")))
             })?;
             format!("in {}: {trouble}", place())
         }

@@ -24,7 +24,11 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListServices>) -> Result<Answer<Pa
         let rows = state::services(&mut read, &after, BATCH).await?;
         let Some(last) = rows.last().map(|row| row.service.to_string()) else { break };
         after = last;
-        items.extend(rows.into_iter().filter(|row| shown(&ctx, row, &search, query.team.as_ref(), query.removed)).map(ServiceRow::wire));
+        items.extend(
+            rows.into_iter()
+                .filter(|row| shown(&ctx, row, &search, query.team.as_ref(), query.removed))
+                .map(ServiceRow::wire),
+        );
         if items.len() > size {
             break;
         }
@@ -37,7 +41,9 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListServices>) -> Result<Answer<Pa
 fn shown(ctx: &Ctx, row: &ServiceRow, search: &str, team: Option<&base::TeamName>, removed: bool) -> bool {
     (removed || row.removed.is_none())
         && team.is_none_or(|team| *team == row.team)
-        && (search.is_empty() || row.service.as_str().contains(search) || row.description.to_lowercase().contains(search))
+        && (search.is_empty()
+            || row.service.as_str().contains(search)
+            || row.description.to_lowercase().contains(search))
         && ctx.may_see(&row.team, Some(&row.service))
 }
 
@@ -60,7 +66,9 @@ pub(crate) async fn create(ctx: Ctx, call: Call<CreateService>) -> Result<Answer
     };
     let mut tx = ctx.begin().await?;
     if !work::team_exists(&mut tx, &row.team).await? {
-        return Err(Problem::not_found("team-not-found", format!("there is no team `{}`", row.team)).hint("`orlop team list`"));
+        return Err(
+            Problem::not_found("team-not-found", format!("there is no team `{}`", row.team)).hint("`orlop team list`")
+        );
     }
     state::insert(&mut tx, &row).await?;
     finish(&ctx, tx, row).await
@@ -115,8 +123,11 @@ fn at_version(row: ServiceRow, if_match: Option<i64>) -> Result<ServiceRow> {
 fn description(text: &str) -> Result<String> {
     let text = text.trim();
     if text.chars().count() > DESCRIPTION_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Problem::unprocessable("bad-description", format!("a description is one line of at most {DESCRIPTION_CHARS_MAX} characters"))
-            .at("body.description"));
+        return Err(Problem::unprocessable(
+            "bad-description",
+            format!("a description is one line of at most {DESCRIPTION_CHARS_MAX} characters"),
+        )
+        .at("body.description"));
     }
     Ok(text.to_owned())
 }

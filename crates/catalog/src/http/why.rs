@@ -29,13 +29,13 @@ pub(crate) async fn why(ctx: Ctx, call: Call<WhyService>) -> Result<Answer<Why>>
     let because = facts
         .iter()
         .filter(|fact| about(fact))
-        .filter_map(|fact| Some(Because { at: fact.at, actor: fact.actor.to_string(), what: line(fact)?, seq: fact.seq }))
+        .filter_map(|fact| {
+            Some(Because { at: fact.at, actor: fact.actor.to_string(), what: line(fact)?, seq: fact.seq })
+        })
         .take(TOLD)
         .collect();
-    let answers: Vec<String> = environments
-        .iter()
-        .map(|e| format!("{} is {}: {}", e.environment, word(e.health), e.reason))
-        .collect();
+    let answers: Vec<String> =
+        environments.iter().map(|e| format!("{} is {}: {}", e.environment, word(e.health), e.reason)).collect();
     let answer = match answers.is_empty() {
         true => "nothing was ever deployed".to_owned(),
         false => answers.join("; "),

@@ -6,7 +6,8 @@ use store::{Read, Row, Tx, args, expect_one};
 use crate::model::ServiceRow;
 
 pub(crate) async fn service(read: &mut impl Read, name: &ServiceName) -> Result<Option<ServiceRow>> {
-    const SQL: &str = "SELECT service, team, description, version, created, removed FROM catalog_service WHERE service = $1";
+    const SQL: &str =
+        "SELECT service, team, description, version, created, removed FROM catalog_service WHERE service = $1";
     read.row(SQL, args![name]).await?.as_ref().map(row).transpose()
 }
 
@@ -46,6 +47,7 @@ pub(crate) async fn update(tx: &mut Tx, service: &ServiceRow) -> Result<()> {
     let ServiceRow { service, team, description, removed, version, .. } = service;
     let changed = tx.execute(SQL, args![service, team, description, *removed, *version]).await?;
     expect_one(changed, || {
-        Problem::stale("stale-version", format!("service `{service}` was changed in the meantime")).hint("read it again and decide anew")
+        Problem::stale("stale-version", format!("service `{service}` was changed in the meantime"))
+            .hint("read it again and decide anew")
     })
 }

@@ -10,7 +10,12 @@ use crate::model::{Place, Spec};
 ///
 /// # Errors
 /// `need-not-found` and `setting-not-set`, each with the line to change or the command to run.
-pub(crate) fn check(spec: &Spec, place: &Place, services: &BTreeSet<ServiceName>, settings: &[SettingRef]) -> Result<()> {
+pub(crate) fn check(
+    spec: &Spec,
+    place: &Place,
+    services: &BTreeSet<ServiceName>,
+    settings: &[SettingRef],
+) -> Result<()> {
     for (name, need) in &spec.needs {
         if let Need::Service(service) = need
             && !services.contains(service)
@@ -62,7 +67,13 @@ mod tests {
         let place = Place { service: "shop".parse().unwrap(), environment: "prod".parse().unwrap() };
         let settings: Vec<SettingRef> = set
             .iter()
-            .map(|name| SettingRef { name: name.parse().unwrap(), service: None, environment: None, version: 1, secret: false })
+            .map(|name| SettingRef {
+                name: name.parse().unwrap(),
+                service: None,
+                environment: None,
+                version: 1,
+                secret: false,
+            })
             .collect();
         check(&spec, &place, &["stock".parse().unwrap()].into(), &settings)
     }
@@ -72,7 +83,10 @@ mod tests {
         assert!(check_with(&[("stock", "stock")], &[("A", "${settings.B} ${needs.stock.url}")], &["B"]).is_ok());
         assert!(check_with(&[], &[("A", "${settings.B}"), ("B", "x")], &[]).is_ok());
         let problem = check_with(&[("stock", "stok")], &[], &[]).unwrap_err();
-        assert!(problem.to_string().contains("needs.stock.service") && problem.to_string().contains("stok"), "{problem}");
+        assert!(
+            problem.to_string().contains("needs.stock.service") && problem.to_string().contains("stok"),
+            "{problem}"
+        );
         let problem = check_with(&[], &[("A", "x${settings.DB}")], &["B"]).unwrap_err();
         assert!(problem.to_string().contains("orlop setting set DB=… --service shop --env prod"), "{problem}");
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use api::manifest::{self, Manifest};
-use base::{ProcessName, Problem, Result, ServiceName, TeamName};
+use base::{Problem, ProcessName, Result, ServiceName, TeamName};
 use facts::{Health, ProcessWanted, ServiceKind};
 
 use super::party::is_main;
@@ -23,7 +23,8 @@ fn main_command(manifest: &Manifest) -> Option<(Option<&ProcessName>, &Vec<Strin
     if let Some(command) = &manifest.run.command {
         return Some((None, command));
     }
-    let named = |(name, process): (&'_ ProcessName, &'_ manifest::Process)| process.command.as_ref().map(|_| name.clone());
+    let named =
+        |(name, process): (&'_ ProcessName, &'_ manifest::Process)| process.command.as_ref().map(|_| name.clone());
     let main = manifest.processes.get_key_value(&ProcessName::web()).and_then(named);
     let first = || manifest.processes.iter().find_map(named);
     let name = main.or_else(first)?;
@@ -39,16 +40,24 @@ pub(crate) fn belongs(manifest: &Manifest, service: &ServiceName, team: Option<&
     if let Some(named) = &manifest.service
         && named != service
     {
-        return Err(Problem::unprocessable("other-service", format!("the service file is for `{named}`, and this is `{service}`"))
-            .at("orlop.yaml: service")
-            .hint(format!("deploy to `{named}`, or write `service: {service}`")));
+        return Err(Problem::unprocessable(
+            "other-service",
+            format!("the service file is for `{named}`, and this is `{service}`"),
+        )
+        .at("orlop.yaml: service")
+        .hint(format!("deploy to `{named}`, or write `service: {service}`")));
     }
     if let (Some(named), Some(team)) = (&manifest.team, team)
         && named != team
     {
-        return Err(Problem::unprocessable("other-team", format!("the service file names the team `{named}`, and `{service}` belongs to `{team}`"))
-            .at("orlop.yaml: team")
-            .hint(format!("write `team: {team}`, or give the service away: `orlop service set {service} --team {named}`")));
+        return Err(Problem::unprocessable(
+            "other-team",
+            format!("the service file names the team `{named}`, and `{service}` belongs to `{team}`"),
+        )
+        .at("orlop.yaml: team")
+        .hint(format!(
+            "write `team: {team}`, or give the service away: `orlop service set {service} --team {named}`"
+        )));
     }
     Ok(())
 }
@@ -57,7 +66,12 @@ pub(crate) fn belongs(manifest: &Manifest, service: &ServiceName, team: Option<&
 ///
 /// # Errors
 /// `other-service`, `other-team`, `process-without-command`, `reserved-process`, `nothing-to-run`.
-pub(crate) fn resolve(plan: Plan, manifest: &Manifest, service: &ServiceName, team: Option<&TeamName>) -> Result<(Plan, Spec)> {
+pub(crate) fn resolve(
+    plan: Plan,
+    manifest: &Manifest,
+    service: &ServiceName,
+    team: Option<&TeamName>,
+) -> Result<(Plan, Spec)> {
     belongs(manifest, service, team)?;
     let mut plan = plan;
     rename_main(&mut plan, manifest);
@@ -74,9 +88,12 @@ pub(crate) fn resolve(plan: Plan, manifest: &Manifest, service: &ServiceName, te
         plan.processes.iter().map(|(name, runs)| process(name, runs, manifest, is_main(name, count))).collect();
     let release = plan.release.as_ref().map(|command| task(command, &plan, manifest));
     if release.is_some() && processes.iter().any(|process| process.process.as_str() == TASK) {
-        return Err(Problem::unprocessable("reserved-process", format!("a process cannot be named `{TASK}` beside a release command"))
-            .at(format!("orlop.yaml: processes.{TASK}"))
-            .hint("give the process another name"));
+        return Err(Problem::unprocessable(
+            "reserved-process",
+            format!("a process cannot be named `{TASK}` beside a release command"),
+        )
+        .at(format!("orlop.yaml: processes.{TASK}"))
+        .hint("give the process another name"));
     }
     let spec = Spec {
         kind: kind(&plan.processes),
@@ -152,7 +169,8 @@ fn process(name: &ProcessName, runs: &Runs, manifest: &Manifest, main: bool) -> 
         task: false,
         command: runs.command.clone(),
         env: runs.env.clone(),
-        health: (kind != ServiceKind::Worker).then(|| Health { path: shape.health.map(|path| path.as_str().to_owned()) }),
+        health: (kind != ServiceKind::Worker)
+            .then(|| Health { path: shape.health.map(|path| path.as_str().to_owned()) }),
         instances_min: shape.instances.min,
         instances_max: shape.instances.max,
         cpu: shape.cpu,
@@ -185,7 +203,8 @@ mod tests {
     use crate::recipe::{Entry, Tree, detect_for};
 
     fn tree(files: &[(&str, &str)]) -> Tree {
-        let entry = |text: &str| Entry { size: text.len() as u64, executable: false, content: Some(text.as_bytes().to_vec()) };
+        let entry =
+            |text: &str| Entry { size: text.len() as u64, executable: false, content: Some(text.as_bytes().to_vec()) };
         Tree::new(files.iter().map(|(path, text)| ((*path).to_owned(), entry(text))).collect())
     }
 
@@ -206,7 +225,13 @@ mod tests {
                 let health = p.health.as_ref().map(|h| h.path.clone().unwrap_or_else(|| "port".to_owned()));
                 let kind = format!("{:?}", p.kind).to_lowercase();
                 let command = p.command.join(" ");
-                format!("{} {kind} [{command}] {}-{} {}", p.process, p.instances_min, p.instances_max, health.unwrap_or_default())
+                format!(
+                    "{} {kind} [{command}] {}-{} {}",
+                    p.process,
+                    p.instances_min,
+                    p.instances_max,
+                    health.unwrap_or_default()
+                )
             })
             .collect();
         assert_eq!(shown, expect, "{yaml}");

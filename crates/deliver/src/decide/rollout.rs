@@ -156,7 +156,9 @@ fn releasing(case: &Case<'_>) -> Step {
     let watch = Watch::of(case);
     match watch.task() {
         Some(Ok(())) => case.enter(RolloutState::Starting, 0),
-        Some(Err(how)) => case.end(RolloutState::Failed, format!("the release command failed: {how}"), watch.evidence()),
+        Some(Err(how)) => {
+            case.end(RolloutState::Failed, format!("the release command failed: {how}"), watch.evidence())
+        }
         None if case.is_late() => {
             let reason = format!("the release command did not end within {}", spoken(case.limits.release));
             case.end(RolloutState::Failed, reason, watch.evidence())
@@ -196,13 +198,18 @@ fn shifting(case: &Case<'_>) -> Step {
             return fail(format!("the route cannot be made: {}", route.problem));
         }
         match moved {
-            false if watch.answers() => return Step { evidence: watch.evidence(), ..case.enter(RolloutState::Shifting, MOVED) },
-            true if watch.has_traffic() => return Step { evidence: watch.evidence(), ..case.enter(RolloutState::Verifying, 0) },
+            false if watch.answers() => {
+                return Step { evidence: watch.evidence(), ..case.enter(RolloutState::Shifting, MOVED) };
+            }
+            true if watch.has_traffic() => {
+                return Step { evidence: watch.evidence(), ..case.enter(RolloutState::Verifying, 0) };
+            }
             _ => {}
         }
     }
     if case.is_late() {
-        let what = if moved { "the gateway has not taken the new weights" } else { "no good answer through the gateway" };
+        let what =
+            if moved { "the gateway has not taken the new weights" } else { "no good answer through the gateway" };
         return fail(format!("{what} within {}: {}", spoken(case.limits.shift), watch.probe()));
     }
     case.stay_with(watch.evidence())
@@ -237,7 +244,11 @@ fn draining(case: &Case<'_>) -> Step {
             Some(0) => case.enter(RolloutState::Draining, ENDING),
             _ if case.is_late() => {
                 let left = left.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
-                let said = format!("{left} requests to release {} were under way after {}", before.set.number, spoken(case.limits.drain));
+                let said = format!(
+                    "{left} requests to release {} were under way after {}",
+                    before.set.number,
+                    spoken(case.limits.drain)
+                );
                 Step { evidence: vec![said], ..case.enter(RolloutState::Draining, ENDING) }
             }
             _ => case.stay_with(case.rollout.evidence.clone()),
@@ -262,7 +273,10 @@ fn undoing(case: &Case<'_>) -> Step {
         }
         if case.is_late() {
             let (old, new) = (before.set.number, case.rollout.number);
-            let reason = format!("it could not be taken back: release {old} was not ready within {}; release {new} serves on", spoken(case.limits.start));
+            let reason = format!(
+                "it could not be taken back: release {old} was not ready within {}; release {new} serves on",
+                spoken(case.limits.start)
+            );
             return case.end(RolloutState::Failed, reason, watch.evidence());
         }
         return case.stay_with(case.rollout.evidence.clone());
@@ -342,11 +356,7 @@ impl Case<'_> {
     /// The next state that is not final.
     fn enter(&self, state: RolloutState, step: i64) -> Step {
         let (reason, next, lasts) = self.words(state, step);
-        Step {
-            next,
-            deadline: Some(self.now.plus(lasts)),
-            ..fresh(self.rollout, state, step, self.now, reason)
-        }
+        Step { next, deadline: Some(self.now.plus(lasts)), ..fresh(self.rollout, state, step, self.now, reason) }
     }
 
     /// What a state is about, what comes after it, and how long it may last.
@@ -355,18 +365,24 @@ impl Case<'_> {
         let old = self.before.map_or("nothing".to_owned(), |b| format!("release {}", b.set.number));
         let limits = self.limits;
         let (reason, next, lasts) = match (state, step) {
-            (RolloutState::Releasing, _) => {
-                ("the release command runs".into(), "instances start".into(), limits.release.saturating_add(RELEASE_MARGIN))
-            }
-            (RolloutState::Starting, _) => {
-                (format!("instances of release {new} start beside {old}"), "traffic moves once they are ready".into(), limits.start)
-            }
+            (RolloutState::Releasing, _) => (
+                "the release command runs".into(),
+                "instances start".into(),
+                limits.release.saturating_add(RELEASE_MARGIN),
+            ),
+            (RolloutState::Starting, _) => (
+                format!("instances of release {new} start beside {old}"),
+                "traffic moves once they are ready".into(),
+                limits.start,
+            ),
             (RolloutState::Shifting, ASKED) => {
                 (format!("release {new} is asked through the gateway"), "all traffic moves to it".into(), limits.shift)
             }
-            (RolloutState::Shifting, _) => {
-                (format!("traffic moves from {old} to release {new}"), "it is watched under traffic".into(), limits.shift)
-            }
+            (RolloutState::Shifting, _) => (
+                format!("traffic moves from {old} to release {new}"),
+                "it is watched under traffic".into(),
+                limits.shift,
+            ),
             (RolloutState::Verifying, _) => {
                 let lasts = limits.verify.saturating_add(limits.shift);
                 (format!("release {new} is watched for {}", spoken(limits.verify)), format!("{old} ends"), lasts)

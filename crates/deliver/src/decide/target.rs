@@ -32,9 +32,12 @@ pub(crate) fn target(asked: &NewRollout) -> Result<Target> {
         (None, None, true, false) => Ok(Target::Previous),
         (Some(number), None, true, false) => Ok(Target::PreviousOf(number)),
         (None, None, false, true) => Ok(Target::Restart),
-        _ => Err(Problem::unprocessable("which-rollout", "exactly one of `release`, `from`, `rollback`, `restart` must be given")
-            .at("body")
-            .hint("name one of them; only `rollback` may come with `release`, the number to go back to")),
+        _ => Err(Problem::unprocessable(
+            "which-rollout",
+            "exactly one of `release`, `from`, `rollback`, `restart` must be given",
+        )
+        .at("body")
+        .hint("name one of them; only `rollback` may come with `release`, the number to go back to")),
     }
 }
 

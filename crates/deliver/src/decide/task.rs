@@ -48,10 +48,12 @@ impl BuildSite {
 pub(crate) fn task(build: &Build, id: InstanceId, plan: &Plan, site: &BuildSite) -> InstanceSpec {
     let steps = serde_json::to_string(&plan.steps).unwrap_or_default();
     let mut mounts = vec![Mount::Platform { target: PLATFORM_INSIDE.to_owned() }];
-    mounts.extend(plan.caches.iter().map(|cache| Mount::Cache {
-        name: format!("{}/{}", build.service, cache.name),
-        target: cache.target.clone(),
-    }));
+    mounts.extend(
+        plan.caches.iter().map(|cache| Mount::Cache {
+            name: format!("{}/{}", build.service, cache.name),
+            target: cache.target.clone(),
+        }),
+    );
     mounts.extend(site.host_paths.iter().map(|path| Mount::Host { path: path.clone() }));
     InstanceSpec {
         id,
@@ -63,7 +65,9 @@ pub(crate) fn task(build: &Build, id: InstanceId, plan: &Plan, site: &BuildSite)
         base: Base::Workspace { source: source_key(build.source) },
         mounts,
         workdir: WORKSPACE.to_owned(),
-        command: [PLATFORM_INSIDE, "steps", &Marker::nonce(id), &base::placeholder::escape(&steps)].map(str::to_owned).to_vec(),
+        command: [PLATFORM_INSIDE, "steps", &Marker::nonce(id), &base::placeholder::escape(&steps)]
+            .map(str::to_owned)
+            .to_vec(),
         env: variables(site),
         port: false,
         health: None,
@@ -79,7 +83,8 @@ pub(crate) fn task(build: &Build, id: InstanceId, plan: &Plan, site: &BuildSite)
 }
 
 fn variables(site: &BuildSite) -> BTreeMap<String, Secret<String>> {
-    let own = [("PATH", site.path.as_str()), ("HOME", "/home/app"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8"), ("CI", "1")];
+    let own =
+        [("PATH", site.path.as_str()), ("HOME", "/home/app"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8"), ("CI", "1")];
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     site.passed.clone().into_iter().chain(own).map(|(name, value)| (name, Secret::new(value))).collect()
 }

@@ -6,10 +6,16 @@ use super::BuildSite;
 /// Why a build's task failed, and what to do about it. `step` is the last one that began.
 pub(crate) fn verdict(kind: &ExitKind, evidence: &str, step: Option<&str>, site: &BuildSite) -> Problem {
     let at = step.map_or_else(|| "before its first step".to_owned(), |step| format!("in the step `{step}`"));
-    let failed = |code: &'static str, what: String| Problem::unprocessable(code, format!("the build failed {at}: {what}"));
+    let failed =
+        |code: &'static str, what: String| Problem::unprocessable(code, format!("the build failed {at}: {what}"));
     match kind {
-        ExitKind::Status { status: 127 } => failed("build-failed", "its program could not be started (exit status 127)".to_owned())
-            .hint("the lines above name the program; an operator can add its folder to `build.path` and `build.host_paths`"),
+        ExitKind::Status { status: 127 } => failed(
+            "build-failed",
+            "its program could not be started (exit status 127)".to_owned(),
+        )
+        .hint(
+            "the lines above name the program; an operator can add its folder to `build.path` and `build.host_paths`",
+        ),
         ExitKind::Status { status } => failed("build-failed", format!("exit status {status}"))
             .hint("the lines above are its last ones; run the same command in your working copy to see it fail"),
         ExitKind::Memory => failed("build-memory", format!("it needed more than {} of memory", site.memory))
@@ -20,8 +26,10 @@ pub(crate) fn verdict(kind: &ExitKind, evidence: &str, step: Option<&str>, site:
             .hint("make the build faster, or let an operator raise `build.deadline`"),
         ExitKind::Signal { signal } => failed("build-failed", format!("it was killed by signal {signal}"))
             .hint("the lines above are its last ones"),
-        ExitKind::Lost => Problem::unavailable("build-lost", format!("the build vanished {at}: the machine was restarted"))
-            .hint("deploy again"),
+        ExitKind::Lost => {
+            Problem::unavailable("build-lost", format!("the build vanished {at}: the machine was restarted"))
+                .hint("deploy again")
+        }
         ExitKind::NotStarted => failed("build-not-started", format!("it could not be started: {evidence}"))
             .hint("ask an operator to run `orlop doctor`"),
         ExitKind::Stopped { .. } => failed("build-stopped", "it was stopped".to_owned()).hint("deploy again"),

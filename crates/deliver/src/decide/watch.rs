@@ -38,7 +38,9 @@ impl<'a> Watch<'a> {
 
     /// Whether every process of a set is as it shall be.
     pub(super) fn is_ready(&self, set: &InstanceSet) -> bool {
-        set.processes.iter().all(|wanted| self.process(set.rollout, wanted).is_some_and(|seen| self.process_ready(wanted, seen)))
+        set.processes
+            .iter()
+            .all(|wanted| self.process(set.rollout, wanted).is_some_and(|seen| self.process_ready(wanted, seen)))
     }
 
     fn process_ready(&self, wanted: &ProcessWanted, seen: &ProcessSeen) -> bool {
@@ -60,7 +62,8 @@ impl<'a> Watch<'a> {
             return format!("nothing was seen of the process `{}`", wanted.process);
         };
         let said = seen.instances.iter().rev().map(|i| i.evidence.as_str()).find(|text| !text.is_empty());
-        let said = Some(seen.trouble.as_str()).filter(|text| !text.is_empty()).or(said).unwrap_or("no instance was started");
+        let said =
+            Some(seen.trouble.as_str()).filter(|text| !text.is_empty()).or(said).unwrap_or("no instance was started");
         let port = if wanted.kind == ServiceKind::Web { " (does it listen on $PORT?)" } else { "" };
         format!("`{}`: {said}{port}", wanted.process)
     }
@@ -83,7 +86,8 @@ impl<'a> Watch<'a> {
         });
         let trouble = Some(process.trouble.clone()).filter(|text| !text.is_empty());
         let how = last.or(trouble).unwrap_or_else(|| "it ended".to_owned());
-        let times = if process.crashes == 1 { "crashed".to_owned() } else { format!("crashed {} times", process.crashes) };
+        let times =
+            if process.crashes == 1 { "crashed".to_owned() } else { format!("crashed {} times", process.crashes) };
         Some(format!("the process `{}` {times}: {how}", process.process))
     }
 
@@ -123,12 +127,19 @@ impl<'a> Watch<'a> {
         let mut lines = Vec::new();
         for process in self.of_rollout(self.case.rollout.id) {
             if !process.task {
-                lines.push(format!("`{}`: {} of {} ready, {} crashes", process.process, process.ready(), process.wanted, process.crashes));
+                lines.push(format!(
+                    "`{}`: {} of {} ready, {} crashes",
+                    process.process,
+                    process.ready(),
+                    process.wanted,
+                    process.crashes
+                ));
             }
             if !process.trouble.is_empty() {
                 lines.push(format!("`{}`: {}", process.process, process.trouble));
             }
-            let shown = process.instances.iter().rev().find(|i| i.state != InstanceState::Ready && !i.evidence.is_empty());
+            let shown =
+                process.instances.iter().rev().find(|i| i.state != InstanceState::Ready && !i.evidence.is_empty());
             lines.extend(shown.map(|i| format!("`{}`: {}", process.process, i.evidence)));
         }
         lines.extend(self.share().map(|share| share.probe.clone()).filter(|probe| !probe.is_empty()));
@@ -141,9 +152,12 @@ impl<'a> Watch<'a> {
     }
 
     fn expects_answers(&self) -> bool {
-        self.case.set.processes.iter().filter(|wanted| wanted.kind != ServiceKind::Worker).any(|wanted| {
-            self.process(self.case.set.rollout, wanted).is_none_or(|seen| seen.wanted > 0)
-        })
+        self.case
+            .set
+            .processes
+            .iter()
+            .filter(|wanted| wanted.kind != ServiceKind::Worker)
+            .any(|wanted| self.process(self.case.set.rollout, wanted).is_none_or(|seen| seen.wanted > 0))
     }
 
     fn share(&self) -> Option<&'a ServedShare> {

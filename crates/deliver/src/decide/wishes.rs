@@ -35,7 +35,10 @@ pub(crate) fn stopped(place: &Place) -> Wishes {
 /// A pure function of the state, so that a crash anywhere leads to the same wishes again.
 pub(crate) fn wishes(place: &Place, old: Option<&Party>, new: Option<(&Party, RolloutState, i64)>) -> Wishes {
     let Some((party, state, step)) = new else {
-        return Wishes { instances: instances(place, [old.map(|p| p.set.clone()), None]), traffic: traffic(place, old, None, Traffic::Old) };
+        return Wishes {
+            instances: instances(place, [old.map(|p| p.set.clone()), None]),
+            traffic: traffic(place, old, None, Traffic::Old),
+        };
     };
     let (new_set, to) = match (state, step) {
         (RolloutState::Releasing, _) => (party.task_set(), Traffic::Old),
@@ -61,7 +64,11 @@ fn instances(place: &Place, sets: [Option<InstanceSet>; 2]) -> InstancesWanted {
 
 fn traffic(place: &Place, old: Option<&Party>, new: Option<&Party>, to: Traffic) -> TrafficWanted {
     let share = |party: Option<&Party>, weight| {
-        party.filter(|p| p.takes_traffic).map(|p| TrafficShare { rollout: p.set.rollout, release: p.set.release, weight })
+        party.filter(|p| p.takes_traffic).map(|p| TrafficShare {
+            rollout: p.set.rollout,
+            release: p.set.release,
+            weight,
+        })
     };
     let shares = match to {
         Traffic::Old => [share(old, ALL), None],

@@ -29,7 +29,9 @@ pub(crate) async fn get(ctx: Ctx, call: Call<GetBoard>) -> Result<Answer<Page<Bo
 }
 
 async fn running(read: &mut impl Read, place: &Place) -> Result<Option<(Release, Rollout, Time)>> {
-    let Some(current) = state::current(read, place).await?.filter(|c| c.stopped == Stopped::No) else { return Ok(None) };
+    let Some(current) = state::current(read, place).await?.filter(|c| c.stopped == Stopped::No) else {
+        return Ok(None);
+    };
     let Some(rollout) = state::rollout(read, current.rollout).await? else { return Ok(None) };
     let release = state::release(read, rollout.release).await?;
     Ok(release.map(|release| (release, rollout, current.since)))

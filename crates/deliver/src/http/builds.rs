@@ -34,9 +34,12 @@ pub(crate) async fn get(ctx: Ctx, call: Call<GetBuild>) -> Result<Answer<Wire>> 
 
 /// The log of a build, followed to its end.
 pub(crate) async fn log(ctx: Ctx, call: Call<WatchBuildLog>) -> Result<EventStream<LogLine>> {
-    let from = call.last_event_id.as_deref().map(str::parse::<u64>).transpose().map_err(|_| {
-        Problem::unprocessable("bad-event-id", "`Last-Event-ID` is not one that this stream gave")
-    })?;
+    let from = call
+        .last_event_id
+        .as_deref()
+        .map(str::parse::<u64>)
+        .transpose()
+        .map_err(|_| Problem::unprocessable("bad-event-id", "`Last-Event-ID` is not one that this stream gave"))?;
     let build = find(&mut ctx.read().await?, &call.path.service, call.path.build).await?;
     Ok(work::follow_log(ctx, build.id, from.map(LogCursor)))
 }

@@ -12,7 +12,8 @@ const ENVIRONMENTS_MAX: usize = 100;
 /// The environments in the order of promotion.
 pub(crate) async fn list(ctx: Ctx, _call: Call<ListEnvironments>) -> Result<Answer<Page<Environment>>> {
     let names = state::environments(&mut ctx.read().await?).await?;
-    Ok(Page::whole(names.into_iter().zip(1..).map(|(environment, order)| Environment { environment, order }).collect()).into())
+    Ok(Page::whole(names.into_iter().zip(1..).map(|(environment, order)| Environment { environment, order }).collect())
+        .into())
 }
 
 /// Adds an environment, or moves it in the order.
@@ -27,9 +28,15 @@ pub(crate) async fn put(ctx: Ctx, call: Call<PutEnvironment>) -> Result<Answer<E
 }
 
 /// The order with one environment at its place.
-fn placed(known: Vec<EnvironmentName>, new: &EnvironmentName, after: Option<&EnvironmentName>) -> Result<Vec<EnvironmentName>> {
+fn placed(
+    known: Vec<EnvironmentName>,
+    new: &EnvironmentName,
+    after: Option<&EnvironmentName>,
+) -> Result<Vec<EnvironmentName>> {
     if after == Some(new) {
-        return Err(Problem::unprocessable("same-environment", format!("`{new}` cannot come after itself")).at("body.after"));
+        return Err(
+            Problem::unprocessable("same-environment", format!("`{new}` cannot come after itself")).at("body.after")
+        );
     }
     let mut names: Vec<EnvironmentName> = known.into_iter().filter(|name| name != new).collect();
     let at = match after {
@@ -41,7 +48,10 @@ fn placed(known: Vec<EnvironmentName>, new: &EnvironmentName, after: Option<&Env
     };
     names.insert(at, new.clone());
     if names.len() > ENVIRONMENTS_MAX {
-        return Err(Problem::conflict("too-many-environments", format!("there are {ENVIRONMENTS_MAX} environments already")));
+        return Err(Problem::conflict(
+            "too-many-environments",
+            format!("there are {ENVIRONMENTS_MAX} environments already"),
+        ));
     }
     Ok(names)
 }
@@ -55,13 +65,19 @@ mod tests {
         let names = |text: &str| -> Vec<EnvironmentName> { text.split(' ').map(|n| n.parse().unwrap()).collect() };
         let check = |new: &str, after: Option<&str>, expect: &str| {
             let after = after.map(|a| a.parse().unwrap());
-            assert_eq!(placed(names("dev staging prod"), &new.parse().unwrap(), after.as_ref()).unwrap(), names(expect));
+            assert_eq!(
+                placed(names("dev staging prod"), &new.parse().unwrap(), after.as_ref()).unwrap(),
+                names(expect)
+            );
         };
         check("qa", Some("dev"), "dev qa staging prod");
         check("qa", None, "qa dev staging prod");
         check("dev", Some("prod"), "staging prod dev");
         check("prod", Some("staging"), "dev staging prod");
-        assert_eq!(placed(names("dev"), &"qa".parse().unwrap(), Some(&"x".parse().unwrap())).unwrap_err().code, "environment-not-found");
+        assert_eq!(
+            placed(names("dev"), &"qa".parse().unwrap(), Some(&"x".parse().unwrap())).unwrap_err().code,
+            "environment-not-found"
+        );
         assert!(placed(names("dev"), &"dev".parse().unwrap(), Some(&"dev".parse().unwrap())).is_err());
     }
 }

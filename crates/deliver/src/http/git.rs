@@ -12,7 +12,12 @@ use crate::work::{self, GitService};
 const GIT_PROTOCOL: &str = "git-protocol";
 
 /// Advertises the refs.
-pub(crate) async fn refs(ctx: Ctx, call: Call<GitRefs>, head: Parts, _body: ByteStream) -> Result<Response<ByteStream>> {
+pub(crate) async fn refs(
+    ctx: Ctx,
+    call: Call<GitRefs>,
+    head: Parts,
+    _body: ByteStream,
+) -> Result<Response<ByteStream>> {
     let which = GitService::of(&call.query.service)?;
     let service = service_of(&call.path.repository)?;
     let body = work::advertise(&ctx, &service, which, protocol(&head.headers)).await?;
@@ -20,7 +25,12 @@ pub(crate) async fn refs(ctx: Ctx, call: Call<GitRefs>, head: Parts, _body: Byte
 }
 
 /// Receives a push.
-pub(crate) async fn receive_pack(ctx: Ctx, call: Call<GitReceivePack>, head: Parts, body: ByteStream) -> Result<Response<ByteStream>> {
+pub(crate) async fn receive_pack(
+    ctx: Ctx,
+    call: Call<GitReceivePack>,
+    head: Parts,
+    body: ByteStream,
+) -> Result<Response<ByteStream>> {
     let which = GitService::ReceivePack;
     let gzip = check(&head.headers, which)?;
     let service = service_of(&call.path.repository)?;
@@ -28,7 +38,12 @@ pub(crate) async fn receive_pack(ctx: Ctx, call: Call<GitReceivePack>, head: Par
 }
 
 /// Serves a clone or fetch.
-pub(crate) async fn upload_pack(ctx: Ctx, call: Call<GitUploadPack>, head: Parts, body: ByteStream) -> Result<Response<ByteStream>> {
+pub(crate) async fn upload_pack(
+    ctx: Ctx,
+    call: Call<GitUploadPack>,
+    head: Parts,
+    body: ByteStream,
+) -> Result<Response<ByteStream>> {
     let which = GitService::UploadPack;
     let gzip = check(&head.headers, which)?;
     let service = service_of(&call.path.repository)?;

@@ -11,8 +11,8 @@ mod view;
 
 use api::deliver::{
     CancelBuild, CancelRollout, GetBoard, GetBuild, GetRelease, GetRollout, GitReceivePack, GitRefs, GitUploadPack,
-    ListBuilds, ListEnvironments, ListReleases, ListRollouts, PutEnvironment, StartRollout, UploadSource, WatchBuildLog,
-    WatchDeploy, WatchRollout,
+    ListBuilds, ListEnvironments, ListReleases, ListRollouts, PutEnvironment, StartRollout, UploadSource,
+    WatchBuildLog, WatchDeploy, WatchRollout,
 };
 use kernel::Endpoints;
 

@@ -33,7 +33,8 @@ pub(crate) async fn get(ctx: Ctx, call: Call<GetRelease>) -> Result<Answer<Wire>
     let (service, number) = (call.path.service, call.path.number);
     let mut read = ctx.read().await?;
     let release = state::release_numbered(&mut read, &service, number).await?.ok_or_else(|| {
-        Problem::not_found("release-not-found", format!("`{service}` has no release {number}")).hint("`orlop release list` shows them")
+        Problem::not_found("release-not-found", format!("`{service}` has no release {number}"))
+            .hint("`orlop release list` shows them")
     })?;
     let current = current_in(&mut read, &service).await?;
     let current_in = current.get(&release.id).cloned().unwrap_or_default();

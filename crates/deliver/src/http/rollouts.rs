@@ -43,12 +43,18 @@ pub(crate) async fn get(ctx: Ctx, call: Call<GetRollout>) -> Result<Answer<Wire>
 /// Each change of a rollout until it is final.
 pub(crate) async fn watch(ctx: Ctx, call: Call<WatchRollout>) -> Result<EventStream<Wire>> {
     let rollout = find(&mut ctx.read().await?, &call.path.service, call.path.rollout).await?;
-    let after = call.last_event_id.as_deref().map(str::parse::<i64>).transpose().map_err(|_| {
-        Problem::unprocessable("bad-event-id", "`Last-Event-ID` is not one that this stream gave")
-    })?;
+    let after = call
+        .last_event_id
+        .as_deref()
+        .map(str::parse::<i64>)
+        .transpose()
+        .map_err(|_| Problem::unprocessable("bad-event-id", "`Last-Event-ID` is not one that this stream gave"))?;
     let changes = work::watch_rollout(ctx, rollout.id, after.unwrap_or(0));
     Ok(event_stream(changes.map(|change| {
-        change.map(|(rollout, steps)| Event { id: Some(rollout.version.to_string()), data: view::rollout(rollout, &steps) })
+        change.map(|(rollout, steps)| Event {
+            id: Some(rollout.version.to_string()),
+            data: view::rollout(rollout, &steps),
+        })
     })))
 }
 
@@ -62,7 +68,8 @@ pub(crate) async fn cancel(ctx: Ctx, call: Call<CancelRollout>) -> Result<Answer
 async fn find(read: &mut impl Read, service: &ServiceName, id: RolloutId) -> Result<Rollout> {
     let rollout = state::rollout(read, id).await?.filter(|rollout| rollout.place.service == *service);
     rollout.ok_or_else(|| {
-        Problem::not_found("rollout-not-found", format!("there is no rollout {id}")).hint("`orlop rollout list` shows them")
+        Problem::not_found("rollout-not-found", format!("there is no rollout {id}"))
+            .hint("`orlop rollout list` shows them")
     })
 }
 

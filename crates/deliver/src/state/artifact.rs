@@ -15,7 +15,8 @@ pub(crate) async fn touch_blobs(tx: &mut Tx, blobs: &[String], now: Time) -> Res
 
 /// Records what an artifact is made of.
 pub(crate) async fn put_artifact(tx: &mut Tx, artifact: &Artifact) -> Result<()> {
-    const PUT: &str = "INSERT INTO deliver_artifact (digest, config, layer) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING";
+    const PUT: &str =
+        "INSERT INTO deliver_artifact (digest, config, layer) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING";
     tx.execute(PUT, args![artifact.manifest, artifact.config, artifact.layer]).await?;
     Ok(())
 }

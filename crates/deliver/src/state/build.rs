@@ -22,8 +22,11 @@ pub(crate) async fn put_build(tx: &mut Tx, build: &Build) -> Result<()> {
     let Build { id, state, reason, since, recipe, artifact, release, rollout, ended, .. } = build;
     let (evidence, lines) = (json(&build.evidence)?, json(&build.lines)?);
     let word = build_word(*state);
-    tx.execute(SQL, args![*id, word, reason, *since, recipe.as_deref(), evidence, lines, *artifact, *release, *rollout, *ended])
-        .await?;
+    tx.execute(
+        SQL,
+        args![*id, word, reason, *since, recipe.as_deref(), evidence, lines, *artifact, *release, *rollout, *ended],
+    )
+    .await?;
     Ok(())
 }
 
@@ -67,7 +70,8 @@ pub(crate) async fn builds(
     after: Option<BuildId>,
     limit: u32,
 ) -> Result<Vec<Build>> {
-    const SQL: &str = "SELECT * FROM deliver_build WHERE service = $1 AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3";
+    const SQL: &str =
+        "SELECT * FROM deliver_build WHERE service = $1 AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3";
     read.rows(SQL, args![service, after, limit]).await?.iter().map(of_row).collect()
 }
 
@@ -122,7 +126,8 @@ pub(crate) async fn end_stage(tx: &mut Tx, build: BuildId, place: i64, took_ms: 
 
 /// The stages of a build behind a place, in order.
 pub(crate) async fn stages(read: &mut (impl Read + ?Sized), build: BuildId, behind: i64) -> Result<Vec<Stage>> {
-    const SQL: &str = "SELECT place, stage, text, at, took_ms FROM deliver_stage WHERE build = $1 AND place > $2 ORDER BY place";
+    const SQL: &str =
+        "SELECT place, stage, text, at, took_ms FROM deliver_stage WHERE build = $1 AND place > $2 ORDER BY place";
     let rows = read.rows(SQL, args![build, behind]).await?;
     rows.iter()
         .map(|row| {

@@ -9,16 +9,16 @@ mod source;
 
 pub(crate) use artifact::{blobs, forget_blob, kept_artifacts, put_artifact, touch_blobs};
 pub(crate) use build::{
-    active_builds, build, build_of_source, builds, end_stage, ended_with_task, insert_build,
-    last_took_ms, old_logs, put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
+    active_builds, build, build_of_source, builds, end_stage, ended_with_task, insert_build, last_took_ms, old_logs,
+    put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
 };
 pub(crate) use environment::{environments, put_environments};
 pub(crate) use release::{insert_release, next_number, release, release_numbered, releases};
 pub(crate) use rollout::{
-    active_in, current, currents, insert_rollout, latest_in, open_rollouts, previous_success, put_current,
-    put_rollout, remove_current, rollout, rollouts, steps,
+    active_in, current, currents, insert_rollout, latest_in, open_rollouts, previous_success, put_current, put_rollout,
+    remove_current, rollout, rollouts, steps,
 };
-pub(crate) use source::{insert_source, source, sources_to_forget, set_source_gone};
+pub(crate) use source::{insert_source, set_source_gone, source, sources_to_forget};
 
 use base::{Problem, Result};
 use serde::Serialize;

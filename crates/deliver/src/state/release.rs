@@ -15,10 +15,22 @@ pub(crate) async fn next_number(tx: &mut Tx, service: &ServiceName) -> Result<i6
 pub(crate) async fn insert_release(tx: &mut Tx, release: &Release) -> Result<()> {
     const SQL: &str = "INSERT INTO deliver_release (id, service, number, artifact, source, recipe, manifest, commit_id, \
          message, author, created, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-    let Release { id, service, number, artifact, source, recipe, spec, commit, message, author, created, actor } = release;
+    let Release { id, service, number, artifact, source, recipe, spec, commit, message, author, created, actor } =
+        release;
     let manifest = json(spec)?;
     let args = args![
-        *id, service, *number, *artifact, *source, recipe, manifest, commit.as_deref(), message, author, *created, actor
+        *id,
+        service,
+        *number,
+        *artifact,
+        *source,
+        recipe,
+        manifest,
+        commit.as_deref(),
+        message,
+        author,
+        *created,
+        actor
     ];
     tx.execute(SQL, args).await?;
     Ok(())

@@ -9,11 +9,28 @@ pub(crate) async fn insert_rollout(tx: &mut Tx, rollout: &Rollout) -> Result<()>
     const SQL: &str = "INSERT INTO deliver_rollout (id, service, environment, release_id, number, cause, why, state, step, \
          reason, evidence, since, next, deadline, before_rollout, crashes, settings, created, actor, version) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, $17, $18, 1)";
-    let Rollout { id, place, release, number, cause, why, state, step, reason, since, next, deadline, before, .. } = rollout;
+    let Rollout { id, place, release, number, cause, why, state, step, reason, since, next, deadline, before, .. } =
+        rollout;
     let (evidence, settings) = (json(&rollout.evidence)?, json(&rollout.settings)?);
     let args = args![
-        *id, &place.service, &place.environment, *release, *number, cause.word(), why, state_word(*state), *step,
-        reason, evidence, *since, next, *deadline, *before, settings, rollout.created, &rollout.actor
+        *id,
+        &place.service,
+        &place.environment,
+        *release,
+        *number,
+        cause.word(),
+        why,
+        state_word(*state),
+        *step,
+        reason,
+        evidence,
+        *since,
+        next,
+        *deadline,
+        *before,
+        settings,
+        rollout.created,
+        &rollout.actor
     ];
     tx.execute(SQL, args).await?;
     put_step(tx, rollout).await
@@ -26,8 +43,18 @@ pub(crate) async fn put_rollout(tx: &mut Tx, rollout: &Rollout, new_state: bool)
     let Rollout { id, state, step, reason, since, next, deadline, crashes, fault, cancel, ended, .. } = rollout;
     let evidence = json(&rollout.evidence)?;
     let args = args![
-        *id, state_word(*state), *step, reason, evidence, *since, next, *deadline, *crashes, fault.as_deref(),
-        cancel.as_ref(), *ended
+        *id,
+        state_word(*state),
+        *step,
+        reason,
+        evidence,
+        *since,
+        next,
+        *deadline,
+        *crashes,
+        fault.as_deref(),
+        cancel.as_ref(),
+        *ended
     ];
     tx.execute(SQL, args).await?;
     if new_state { put_step(tx, rollout).await } else { Ok(()) }
@@ -42,7 +69,8 @@ async fn put_step(tx: &mut Tx, rollout: &Rollout) -> Result<()> {
 
 /// The history of a rollout behind a place in it.
 pub(crate) async fn steps(read: &mut (impl Read + ?Sized), id: RolloutId, behind: i64) -> Result<Vec<RolloutStep>> {
-    const SQL: &str = "SELECT place, state, reason, at FROM deliver_rollout_step WHERE rollout = $1 AND place > $2 ORDER BY place";
+    const SQL: &str =
+        "SELECT place, state, reason, at FROM deliver_rollout_step WHERE rollout = $1 AND place > $2 ORDER BY place";
     let rows = read.rows(SQL, args![id, behind]).await?;
     rows.iter()
         .map(|row| {
@@ -76,12 +104,17 @@ pub(crate) async fn rollouts(
 
 /// All rollouts that are not final, oldest first.
 pub(crate) async fn open_rollouts(read: &mut (impl Read + ?Sized)) -> Result<Vec<Rollout>> {
-    read.rows("SELECT * FROM deliver_rollout WHERE ended IS NULL ORDER BY id", args![]).await?.iter().map(of_row).collect()
+    read.rows("SELECT * FROM deliver_rollout WHERE ended IS NULL ORDER BY id", args![])
+        .await?
+        .iter()
+        .map(of_row)
+        .collect()
 }
 
 /// Rollouts of a place that are not final, oldest first.
 pub(crate) async fn active_in(read: &mut (impl Read + ?Sized), place: &Place) -> Result<Vec<Rollout>> {
-    const SQL: &str = "SELECT * FROM deliver_rollout WHERE service = $1 AND environment = $2 AND ended IS NULL ORDER BY id";
+    const SQL: &str =
+        "SELECT * FROM deliver_rollout WHERE service = $1 AND environment = $2 AND ended IS NULL ORDER BY id";
     read.rows(SQL, args![&place.service, &place.environment]).await?.iter().map(of_row).collect()
 }
 

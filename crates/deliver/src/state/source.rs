@@ -16,13 +16,18 @@ pub(crate) async fn insert_source(tx: &mut Tx, source: &Source) -> Result<()> {
 
 /// One source.
 pub(crate) async fn source(read: &mut (impl Read + ?Sized), id: SourceId) -> Result<Option<Source>> {
-    const SQL: &str = "SELECT id, service, commit_id, message, author, bytes, created, actor FROM deliver_source WHERE id = $1";
+    const SQL: &str =
+        "SELECT id, service, commit_id, message, author, bytes, created, actor FROM deliver_source WHERE id = $1";
     read.row(SQL, args![id]).await?.as_ref().map(of_row).transpose()
 }
 
 /// Sources older than `before` whose archive is stored and that no kept release and no unfinished
 /// build needs; `newest` releases of each service are kept.
-pub(crate) async fn sources_to_forget(read: &mut (impl Read + ?Sized), before: Time, newest: i64) -> Result<Vec<SourceId>> {
+pub(crate) async fn sources_to_forget(
+    read: &mut (impl Read + ?Sized),
+    before: Time,
+    newest: i64,
+) -> Result<Vec<SourceId>> {
     const SQL: &str = "SELECT s.id FROM deliver_source s WHERE s.stored = 1 AND s.created < $1 \
          AND NOT EXISTS (SELECT 1 FROM deliver_build b WHERE b.source = s.id AND b.ended IS NULL) \
          AND NOT EXISTS (SELECT 1 FROM deliver_release r WHERE r.source = s.id AND ( \

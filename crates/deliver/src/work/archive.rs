@@ -83,7 +83,9 @@ struct Tee<R> {
 impl<R: Read> Read for Tee<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.read.read(out).map_err(|e| match e.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => io::Error::other(bad_gzip(e)),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                io::Error::other(bad_gzip(e))
+            }
             _ => e,
         })?;
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| {

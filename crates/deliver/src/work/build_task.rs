@@ -53,7 +53,9 @@ pub(super) async fn run(ctx: &Ctx, build: &mut Build, plan: &Plan, site: &BuildS
                     };
                 }
             }
-            None => return Err(Problem::unavailable("build-lost", "the engine does not know the build's task any more")),
+            None => {
+                return Err(Problem::unavailable("build-lost", "the engine does not know the build's task any more"));
+            }
         }
         if is_over(ctx, build).await? {
             engine.stop(id, STARTED.next(), Duration::from_secs(5)).await?;
@@ -73,7 +75,8 @@ pub(super) async fn run(ctx: &Ctx, build: &mut Build, plan: &Plan, site: &BuildS
 async fn attach(ctx: &Ctx, build: &mut Build) -> Result<InstanceId> {
     let engine = &ctx.platform().ports().engine;
     if let Some(id) = build.task {
-        let lost = engine.get(id).await?.is_some_and(|seen| seen.state == InstanceState::Exited { kind: ExitKind::Lost });
+        let lost =
+            engine.get(id).await?.is_some_and(|seen| seen.state == InstanceState::Exited { kind: ExitKind::Lost });
         if !lost {
             return Ok(id);
         }

@@ -40,11 +40,20 @@ pub(crate) async fn submit(ctx: &Ctx, tx: &mut Tx, submission: &Submission) -> R
     for old in &mut replaced {
         end(ctx, tx, old, BuildState::Cancelled, format!("superseded by the newer build {id}")).await?;
     }
-    let row =
-        Source { id: *source, service: service.clone(), commit, message, author, bytes: *bytes, created: *began, actor: actor.clone() };
+    let row = Source {
+        id: *source,
+        service: service.clone(),
+        commit,
+        message,
+        author,
+        bytes: *bytes,
+        created: *began,
+        actor: actor.clone(),
+    };
     state::insert_source(tx, &row).await?;
     let payload = serde_json::json!({ "build": id });
-    let job = tx.enqueue(NewJob { kind: BuildJob::KIND, key: None, payload, run_at: None, max_attempts: ATTEMPTS }).await?;
+    let job =
+        tx.enqueue(NewJob { kind: BuildJob::KIND, key: None, payload, run_at: None, max_attempts: ATTEMPTS }).await?;
     let build = Build {
         id,
         service: service.clone(),
@@ -76,7 +85,8 @@ pub(crate) async fn submit(ctx: &Ctx, tx: &mut Tx, submission: &Submission) -> R
 
 /// Stops a build on somebody's behalf. Returns it as it is then.
 pub(crate) async fn cancel_build(ctx: &Ctx, tx: &mut Tx, service: &ServiceName, id: BuildId) -> Result<Build> {
-    let mut build = state::build(tx, id).await?.filter(|build| build.service == *service).ok_or_else(|| not_found(id))?;
+    let mut build =
+        state::build(tx, id).await?.filter(|build| build.service == *service).ok_or_else(|| not_found(id))?;
     if build.is_final() {
         return Err(Problem::conflict("build-ended", format!("the build has ended: {}", build_word(build.state)))
             .hint("a release that is being rolled out is stopped with `orlop rollout cancel`"));
@@ -99,7 +109,8 @@ pub(crate) async fn stop_work(ctx: &Ctx, build: &Build) {
         tracing::warn!(build = %build.id, %problem, "the job of a stopped build could not be called off");
     }
     if let Some(task) = build.task
-        && let Err(problem) = ctx.platform().ports().engine.stop(task, Generation(2), std::time::Duration::from_secs(5)).await
+        && let Err(problem) =
+            ctx.platform().ports().engine.stop(task, Generation(2), std::time::Duration::from_secs(5)).await
     {
         tracing::warn!(build = %build.id, %problem, "the task of a stopped build could not be stopped");
     }

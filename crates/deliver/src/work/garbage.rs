@@ -65,7 +65,9 @@ async fn tasks(ctx: &Ctx, status: &mut Status) -> Result<()> {
     for build in ended {
         match log::settle(ctx, build.id).await {
             Ok(()) => status.tasks += 1,
-            Err(problem) => tracing::warn!(build = %build.id, %problem, "the task of an ended build could not be cleared away"),
+            Err(problem) => {
+                tracing::warn!(build = %build.id, %problem, "the task of an ended build could not be cleared away")
+            }
         }
     }
     Ok(())

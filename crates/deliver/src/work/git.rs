@@ -44,7 +44,12 @@ impl Service {
 }
 
 /// The refs of a repository.
-pub(crate) async fn advertise(ctx: &Ctx, service: &ServiceName, which: Service, protocol: Option<&str>) -> Result<ByteStream> {
+pub(crate) async fn advertise(
+    ctx: &Ctx,
+    service: &ServiceName,
+    which: Service,
+    protocol: Option<&str>,
+) -> Result<ByteStream> {
     let sources = &ctx.platform().ports().sources;
     match which {
         Service::ReceivePack => Ok(bytes_stream(sources.advertise_receive(service).await?)),

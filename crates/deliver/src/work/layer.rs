@@ -67,7 +67,9 @@ pub(super) fn write_layer(archive: &Path, output: &Output, to: &Path) -> Result<
 
 fn append(builder: &mut tar::Builder<impl Write>, source: &mut File, path: &str, piece: &Piece) -> io::Result<()> {
     match piece {
-        Piece::Folder => builder.append_data(&mut header(EntryType::Directory, 0o755, 0), format!("{path}/"), io::empty()),
+        Piece::Folder => {
+            builder.append_data(&mut header(EntryType::Directory, 0o755, 0), format!("{path}/"), io::empty())
+        }
         Piece::Link(target) => builder.append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target),
         Piece::File { offset, size, executable } => {
             source.seek(SeekFrom::Start(*offset))?;
@@ -93,7 +95,9 @@ fn place(items: Vec<Item>, output: &Output) -> Result<BTreeMap<String, Piece>> {
     let mut known: BTreeMap<String, (u64, u64, bool)> = BTreeMap::new();
     let mut pieces = BTreeMap::new();
     for expected in output.expected() {
-        let there = |item: &Item| item.path == expected || item.path.strip_prefix(expected).is_some_and(|rest| rest.starts_with('/'));
+        let there = |item: &Item| {
+            item.path == expected || item.path.strip_prefix(expected).is_some_and(|rest| rest.starts_with('/'))
+        };
         if !expected.is_empty() && !items.iter().any(there) {
             return Err(Problem::unprocessable("nothing-made", format!("the build has not made `{expected}`"))
                 .hint("look into the build's log: the step that makes it may have written elsewhere"));
@@ -116,8 +120,11 @@ fn place(items: Vec<Item>, output: &Output) -> Result<BTreeMap<String, Piece>> {
             }
         };
         if to.split('/').any(|part| part.starts_with(WHITEOUT)) {
-            return Err(Problem::unprocessable("reserved-name", format!("`{}` begins with `{WHITEOUT}`, which artifacts reserve", item.path))
-                .hint("give the file another name"));
+            return Err(Problem::unprocessable(
+                "reserved-name",
+                format!("`{}` begins with `{WHITEOUT}`, which artifacts reserve", item.path),
+            )
+            .hint("give the file another name"));
         }
         for (at, _) in to.match_indices('/') {
             pieces.entry(to.get(..at).unwrap_or_default().to_owned()).or_insert(Piece::Folder);
@@ -128,8 +135,11 @@ fn place(items: Vec<Item>, output: &Output) -> Result<BTreeMap<String, Piece>> {
 }
 
 fn leaves(path: &str, target: &str) -> Problem {
-    Problem::unprocessable("link-leaves", format!("`{path}` is a link to `{target}`, which is not part of the artifact"))
-        .hint("copy the file instead of linking to it")
+    Problem::unprocessable(
+        "link-leaves",
+        format!("`{path}` is a link to `{target}`, which is not part of the artifact"),
+    )
+    .hint("copy the file instead of linking to it")
 }
 
 fn nothing_made(output: &Output) -> Problem {

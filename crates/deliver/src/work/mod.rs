@@ -32,10 +32,10 @@ use tokio::sync::{RwLock, Semaphore};
 
 pub(crate) use build::BuildJob as Build;
 pub(crate) use builds::{cancel_build, not_found as build_not_found, stop_work, submit};
-pub(crate) use progress::{Follow, Position, not_found as deploy_not_found};
 pub(crate) use garbage::Garbage;
 pub(crate) use git::{Service as GitService, advertise, receive, upload_pack};
 pub(crate) use log::follow as follow_log;
+pub(crate) use progress::{Follow, Position, not_found as deploy_not_found};
 pub(crate) use rollouts::Rollouts;
 pub(crate) use start::{cancel_rollout, prepare, require_environment};
 pub(crate) use submit::upload;

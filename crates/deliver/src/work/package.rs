@@ -67,7 +67,8 @@ pub(super) async fn package(
 
 /// The config (config.md) and the manifest (manifest.md). Neither holds a time.
 fn documents(layer: &Layer) -> Result<(Vec<u8>, Vec<u8>)> {
-    let bytes = |value: &serde_json::Value| serde_json::to_vec(value).map_err(|e| Problem::internal("value-not-json", e));
+    let bytes =
+        |value: &serde_json::Value| serde_json::to_vec(value).map_err(|e| Problem::internal("value-not-json", e));
     let config = bytes(&json!({
         "architecture": architecture(),
         "os": "linux",

@@ -14,7 +14,7 @@ use kernel::{Ctx, Event, EventStream, event_stream};
 use ports::LogCursor;
 
 use super::log::LogReader;
-use crate::model::{Build, Place, Rollout, RolloutStep, Stage};
+use crate::model::{Build, NewStage, Place, Rollout, RolloutStep, Stage};
 use crate::state;
 
 /// News are looked for this often.
@@ -99,7 +99,9 @@ impl Follow {
     /// Reads what is new. Returns whether there was something.
     async fn look(&mut self) -> Result<bool> {
         let mut read = self.ctx.read().await?;
-        let build = state::build_of_source(&mut read, &self.service, self.source).await?.ok_or_else(|| not_found(self.source))?;
+        let build = state::build_of_source(&mut read, &self.service, self.source)
+            .await?
+            .ok_or_else(|| not_found(self.source))?;
         let stages = state::stages(&mut read, build.id, self.position.stage).await?;
         let rollout = match build.rollout {
             Some(id) => state::rollout(&mut read, id).await?,
@@ -112,12 +114,13 @@ impl Follow {
         drop(read);
         let from = Some(LogCursor(self.position.line)).filter(|_| self.position.line > 0);
         let lines = self.reader.read(&self.ctx, &build, from).await?;
-        // While there are lines to tell, what came after them waits.
+        // While there are lines to tell, what comes after the last of them waits.
+        let more = !lines.is_empty();
         let until = lines.last().map(|line| line.at);
-        let early = |at: Time| until.is_none_or(|until| at <= until);
-        let mut news: Vec<(Time, News)> = stages.into_iter().filter(|s| early(s.at)).map(|s| (s.at, News::Stage(s))).collect();
+        let told = |s: &Stage| !more || (s.place < NewStage::AFTER_STEPS && until.is_none_or(|until| s.at <= until));
+        let mut news: Vec<(Time, News)> = stages.into_iter().filter(told).map(|s| (s.at, News::Stage(s))).collect();
         news.extend(lines.into_iter().map(|line| (line.at, News::Line(line))));
-        news.extend(steps.into_iter().filter(|s| early(s.at)).map(|s| (s.at, News::Step(s))));
+        news.extend(steps.into_iter().filter(|_| !more).map(|s| (s.at, News::Step(s))));
         news.sort_by_key(|(at, _)| *at);
         let found = !news.is_empty();
         for (_, one) in news {
@@ -144,7 +147,11 @@ impl Follow {
             }
             News::Step(step) => {
                 self.position.step = self.position.step.max(step.place);
-                stage_of(step.state).map(|stage| Progress::Stage { stage: stage.to_owned(), text: step.reason, at: step.at })
+                stage_of(step.state).map(|stage| Progress::Stage {
+                    stage: stage.to_owned(),
+                    text: step.reason,
+                    at: step.at,
+                })
             }
         };
         if let Some(data) = data {
@@ -176,7 +183,9 @@ async fn done(ctx: &Ctx, build: &Build, rollout: Option<&Rollout>) -> Result<Pro
         None => None,
     };
     let traffic = match &serving {
-        Some(serving) => state::release(&mut read, serving.release).await?.is_some_and(|release| release.spec.takes_traffic()),
+        Some(serving) => {
+            state::release(&mut read, serving.release).await?.is_some_and(|release| release.spec.takes_traffic())
+        }
         None => false,
     };
     drop(read);

@@ -70,8 +70,10 @@ impl Push {
         if let Some(state) = state {
             return match state.removed {
                 false => Ok(()),
-                true => Err(Problem::conflict("service-removed", format!("the service `{}` was removed", self.service))
-                    .hint(format!("bring it back: `orlop service restore {}`", self.service))),
+                true => {
+                    Err(Problem::conflict("service-removed", format!("the service `{}` was removed", self.service))
+                        .hint(format!("bring it back: `orlop service restore {}`", self.service)))
+                }
             };
         }
         if !matches!(self.ctx.permit().target(), Target::NoService(_)) {
@@ -91,7 +93,11 @@ impl Push {
         let how = format!("make the service first: `orlop service create {} --team TEAM`", self.service);
         match (teams.next(), teams.next()) {
             (Some(team), None) => Ok(team.clone()),
-            (None, _) => Err(Problem::conflict("no-team", format!("the service `{}` does not exist, and you are in no team", self.service)).hint(how)),
+            (None, _) => Err(Problem::conflict(
+                "no-team",
+                format!("the service `{}` does not exist, and you are in no team", self.service),
+            )
+            .hint(how)),
             (Some(_), Some(_)) => {
                 let all: Vec<&str> = self.ctx.permit().identity().teams.keys().map(TeamName::as_str).collect();
                 Err(Problem::conflict(
@@ -112,8 +118,11 @@ impl Push {
             }
             clock.sleep(LOOK_EVERY).await;
         }
-        Err(Problem::timeout("service-not-created", format!("the service `{}` did not come into being within 10 s", self.service))
-            .hint("push again"))
+        Err(Problem::timeout(
+            "service-not-created",
+            format!("the service `{}` did not come into being within 10 s", self.service),
+        )
+        .hint("push again"))
     }
 
     async fn state(&self) -> Result<Option<ServiceState>> {
@@ -125,7 +134,14 @@ impl Push {
         let deployed = updates.iter().find(|update| is_default(update) && update.new.is_some());
         for update in updates.iter().filter(|update| Some(*update) != deployed) {
             let done = if update.new.is_some() { "stored" } else { "removed" };
-            say(progress, &format!("{done} {}; pushes to main or master are deployed", one_line(&update.reference, LINE_CHARS_MAX))).await?;
+            say(
+                progress,
+                &format!(
+                    "{done} {}; pushes to main or master are deployed",
+                    one_line(&update.reference, LINE_CHARS_MAX)
+                ),
+            )
+            .await?;
         }
         match deployed {
             Some(update) => self.deploy(update, progress).await,

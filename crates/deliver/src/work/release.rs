@@ -43,7 +43,14 @@ pub(super) async fn make(ctx: &Ctx, made: Made<'_>, packaged: &NewStage) -> Resu
     let place = Place { service: build.service.clone(), environment: build.environment.clone() };
     state::insert_release(&mut tx, &release).await?;
     ctx.publish(&mut tx, &fact(ctx, &release, &place)).await?;
-    let wanted = Wanted { place, release: &release, cause: Cause::Deploy, why: String::new(), settings, actor: build.actor.clone() };
+    let wanted = Wanted {
+        place,
+        release: &release,
+        cause: Cause::Deploy,
+        why: String::new(),
+        settings,
+        actor: build.actor.clone(),
+    };
     let rollout = begin(ctx, &mut tx, wanted).await?;
     let now = ctx.now();
     state::put_stage(&mut tx, build.id, packaged, now).await?;

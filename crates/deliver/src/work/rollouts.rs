@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Result, ServiceName};
-use facts::{Fact, InstancesSeen, InstancesWanted, RolloutSeen, RouteSeen, ServiceState, SettingChanged, TrafficWanted};
+use facts::{
+    Fact, InstancesSeen, InstancesWanted, RolloutSeen, RouteSeen, ServiceState, SettingChanged, TrafficWanted,
+};
 use kernel::{Ctx, Reconciler};
 use serde::Serialize;
 use store::Tx;
@@ -148,10 +150,12 @@ async fn keep(ctx: &Ctx, view: &View, place: &Place) -> Result<bool> {
 
 /// Whether exactly the current rollout is wanted already. Spares the look at its release.
 fn is_kept(view: &View, place: &Place, current: &Current) -> bool {
-    let alone = |ids: &mut dyn Iterator<Item = base::RolloutId>| ids.next() == Some(current.rollout) && ids.next().is_none();
+    let alone =
+        |ids: &mut dyn Iterator<Item = base::RolloutId>| ids.next() == Some(current.rollout) && ids.next().is_none();
     let instances = view.instances_wanted(place).is_some_and(|(w, _)| alone(&mut w.sets.iter().map(|set| set.rollout)));
     let traffic = view.traffic_wanted(place).is_some_and(|(w, _)| {
-        w.closed || (alone(&mut w.shares.iter().map(|share| share.rollout)) && w.shares.iter().all(|share| share.weight > 0))
+        w.closed
+            || (alone(&mut w.shares.iter().map(|share| share.rollout)) && w.shares.iter().all(|share| share.weight > 0))
     });
     instances && traffic
 }
@@ -192,7 +196,14 @@ async fn carry_on(ctx: &Ctx, view: &View, place: &Place, rollout: &Rollout) -> R
 }
 
 /// What a place wants once its rollout is over: what is current by then.
-async fn at_the_end(ctx: &Ctx, place: &Place, rollout: &Rollout, step: &Step, new: &Side, old: Option<&Side>) -> Result<Wishes> {
+async fn at_the_end(
+    ctx: &Ctx,
+    place: &Place,
+    rollout: &Rollout,
+    step: &Step,
+    new: &Side,
+    old: Option<&Side>,
+) -> Result<Wishes> {
     let current = state::current(&mut ctx.read().await?, place).await?.filter(|current| current.stopped == Stopped::No);
     let is_new = current.is_some_and(|current| current.rollout == rollout.id) && step.pointer != Some(Pointer::Before);
     let party = if is_new { Some(&new.party) } else { old.map(|side| &side.party) };

@@ -56,7 +56,8 @@ async fn find(read: &mut impl Read, place: &Place, target: &Target, known: &[Env
     let (service, environment) = (&place.service, &place.environment);
     match target {
         Target::Release(number) => {
-            let release = state::release_numbered(read, service, *number).await?.ok_or_else(|| no_release(service, *number))?;
+            let release =
+                state::release_numbered(read, service, *number).await?.ok_or_else(|| no_release(service, *number))?;
             Ok(Found { release, cause: Cause::Deploy, settings: None })
         }
         Target::From(from) => {
@@ -71,17 +72,28 @@ async fn find(read: &mut impl Read, place: &Place, target: &Target, known: &[Env
         Target::Previous => {
             let not = running(read, place).await?.map(|running| running.release);
             let before = state::previous_success(read, place, not, None).await?.ok_or_else(|| {
-                Problem::conflict("nothing-before", format!("no other release of `{service}` ran in {environment} before"))
-                    .hint("`orlop release list` shows the releases; `orlop rollout start --release N` takes any of them")
+                Problem::conflict(
+                    "nothing-before",
+                    format!("no other release of `{service}` ran in {environment} before"),
+                )
+                .hint("`orlop release list` shows the releases; `orlop rollout start --release N` takes any of them")
             })?;
-            Ok(Found { release: release_of(read, &before).await?, cause: Cause::Rollback, settings: Some(before.settings) })
+            Ok(Found {
+                release: release_of(read, &before).await?,
+                cause: Cause::Rollback,
+                settings: Some(before.settings),
+            })
         }
         Target::PreviousOf(number) => {
             let before = state::previous_success(read, place, None, Some(*number)).await?.ok_or_else(|| {
                 Problem::conflict("never-ran", format!("release {number} of `{service}` never ran in {environment}"))
                     .hint(format!("roll it out with the settings of now: `orlop rollout start --release {number}`"))
             })?;
-            Ok(Found { release: release_of(read, &before).await?, cause: Cause::Rollback, settings: Some(before.settings) })
+            Ok(Found {
+                release: release_of(read, &before).await?,
+                cause: Cause::Rollback,
+                settings: Some(before.settings),
+            })
         }
     }
 }
@@ -103,11 +115,15 @@ pub(crate) async fn cancel_rollout(ctx: &Ctx, service: &ServiceName, id: Rollout
     let mut tx = ctx.begin().await?;
     let found = state::rollout(&mut tx, id).await?.filter(|rollout| rollout.place.service == *service);
     let mut rollout = found.ok_or_else(|| {
-        Problem::not_found("rollout-not-found", format!("there is no rollout {id}")).hint("`orlop rollout list` shows them")
+        Problem::not_found("rollout-not-found", format!("there is no rollout {id}"))
+            .hint("`orlop rollout list` shows them")
     })?;
     if rollout.state.is_final() {
-        return Err(Problem::conflict("rollout-ended", format!("the rollout has ended: {}", state_word(rollout.state)))
-            .hint("take back what it brought: `orlop rollback`"));
+        return Err(Problem::conflict(
+            "rollout-ended",
+            format!("the rollout has ended: {}", state_word(rollout.state)),
+        )
+        .hint("take back what it brought: `orlop rollback`"));
     }
     if rollout.cancel.is_none() {
         rollout.cancel = Some(ctx.actor().clone());
@@ -124,8 +140,11 @@ pub(crate) fn require_environment(known: &[EnvironmentName], wanted: &Environmen
         return Ok(wanted.clone());
     }
     let names: Vec<&str> = known.iter().map(EnvironmentName::as_str).collect();
-    Err(Problem::not_found("environment-not-found", format!("there is no environment `{wanted}`; there are: {}", names.join(", ")))
-        .hint(format!("use one of them, or add it: `orlop env add {wanted}`")))
+    Err(Problem::not_found(
+        "environment-not-found",
+        format!("there is no environment `{wanted}`; there are: {}", names.join(", ")),
+    )
+    .hint(format!("use one of them, or add it: `orlop env add {wanted}`")))
 }
 
 fn no_release(service: &ServiceName, number: i64) -> Problem {

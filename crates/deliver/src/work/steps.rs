@@ -1,7 +1,10 @@
 //! The step runner inside of a build: runs the steps of a recipe one after the other, says in the
 //! log when each begins and ends, and stops at the first that fails. It is the platform's own
 //! binary, lent to the build; it knows nothing of the platform.
-#![expect(clippy::disallowed_methods, reason = "its only purpose is to start the programs of a recipe, each a typed argument list")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "its only purpose is to start the programs of a recipe, each a typed argument list"
+)]
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -67,7 +70,10 @@ fn run_one(step: &Step, workspace: &Path) -> u8 {
         }
         Err(error) => {
             let path = step.env.get("PATH").cloned().or_else(|| std::env::var("PATH").ok()).unwrap_or_default();
-            say(&format!("cannot start `{program}` in {}: {error}; PATH is {path}", workspace.join(&step.workdir).display()));
+            say(&format!(
+                "cannot start `{program}` in {}: {error}; PATH is {path}",
+                workspace.join(&step.workdir).display()
+            ));
             NOT_FOUND
         }
     }

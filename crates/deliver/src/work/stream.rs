@@ -21,7 +21,9 @@ pub(super) const PIPE_CLOSED: &str = "pipe-closed";
 
 /// Runs something that blocks where it disturbs nobody.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Problem::internal("task-failed", format!("a task failed: {e}")))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Problem::internal("task-failed", format!("a task failed: {e}")))?
 }
 
 /// A stream as a reader, for a thread that may block. Refuses more than `left` bytes.
@@ -47,7 +49,8 @@ impl Read for Blocking {
                 None => return Ok(0),
                 Some(chunk) => self.chunk = chunk.map_err(io::Error::other)?,
             }
-            self.left = self.left.checked_sub(self.chunk.len() as u64).ok_or_else(|| io::Error::other(too_large(self.most)))?;
+            self.left =
+                self.left.checked_sub(self.chunk.len() as u64).ok_or_else(|| io::Error::other(too_large(self.most)))?;
         }
         let take = self.chunk.len().min(out.len());
         self.chunk.split_to(take).copy_to_slice(out.get_mut(..take).unwrap_or_default());

@@ -16,7 +16,12 @@ const MESSAGE_CHARS_MAX: usize = 200;
 const COMMIT_CHARS_MAX: usize = 64;
 
 /// Stores an upload after checking it. What it becomes is recorded by [`super::submit`].
-pub(crate) async fn upload(ctx: &Ctx, service: ServiceName, query: UploadQuery, body: ByteStream) -> Result<Submission> {
+pub(crate) async fn upload(
+    ctx: &Ctx,
+    service: ServiceName,
+    query: UploadQuery,
+    body: ByteStream,
+) -> Result<Submission> {
     let began = ctx.now();
     let mut read = ctx.read().await?;
     require_service(&mut read, &service).await?;

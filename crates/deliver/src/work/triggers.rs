@@ -23,7 +23,9 @@ pub(super) async fn begin(ctx: &Ctx, view: &View) -> Result<usize> {
             continue;
         }
         let due = match current.stopped {
-            Stopped::Removed => Some((Cause::Restart, "the service was restored".to_owned(), Actor::platform("deliver.rollout"))),
+            Stopped::Removed => {
+                Some((Cause::Restart, "the service was restored".to_owned(), Actor::platform("deliver.rollout")))
+            }
             Stopped::Restoring => None,
             Stopped::No => changed(ctx, place, current, &changes).await?,
         };
@@ -59,7 +61,12 @@ async fn changes(ctx: &Ctx) -> Result<Vec<Change>> {
 }
 
 /// Whether a setting changed since what is current was begun, and nobody has rolled out since.
-async fn changed(ctx: &Ctx, place: &Place, current: &Current, changes: &[Change]) -> Result<Option<(Cause, String, Actor)>> {
+async fn changed(
+    ctx: &Ctx,
+    place: &Place,
+    current: &Current,
+    changes: &[Change],
+) -> Result<Option<(Cause, String, Actor)>> {
     let ours = |change: &&Change| {
         change.fact.service.as_ref() == Some(&place.service)
             && change.fact.environment.as_ref().is_none_or(|environment| *environment == place.environment)
@@ -109,6 +116,7 @@ async fn start(ctx: &Ctx, current: &Current, side: &Side, cause: Cause, why: Str
         let restoring = Current { stopped: Stopped::Restoring, ..current.clone() };
         state::put_current(&mut tx, &restoring).await?;
     }
-    begin_rollout(ctx, &mut tx, Wanted { place: place.clone(), release: &side.release, cause, why, settings, actor }).await?;
+    begin_rollout(ctx, &mut tx, Wanted { place: place.clone(), release: &side.release, cause, why, settings, actor })
+        .await?;
     tx.commit().await
 }

@@ -29,7 +29,10 @@ pub(super) struct Item {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ItemKind {
-    File { size: u64, executable: bool },
+    File {
+        size: u64,
+        executable: bool,
+    },
     Folder,
     /// A symbolic link and what it says.
     Link(String),
@@ -64,7 +67,10 @@ pub(super) fn walk(
             return Err(Problem::too_large("source-too-large", format!("it has more than {SOURCE_FILES_MAX} files")));
         }
         if bytes > bytes_max {
-            return Err(Problem::too_large("source-too-large", format!("its files have more than {}", base::Bytes(bytes_max))));
+            return Err(Problem::too_large(
+                "source-too-large",
+                format!("its files have more than {}", base::Bytes(bytes_max)),
+            ));
         }
         let kind = item_kind(&path, kind, &entry, link)?;
         let item = Item { path, kind, offset: entry.raw_file_position() };
@@ -133,15 +139,22 @@ impl Told {
         let bad = || refused("an extended header", "cannot be read");
         while !rest.is_empty() {
             let space = rest.iter().position(|b| *b == b' ').ok_or_else(bad)?;
-            let length: usize = std::str::from_utf8(rest.get(..space).ok_or_else(bad)?).ok().and_then(|t| t.parse().ok()).ok_or_else(bad)?;
-            let record = rest.get(space.saturating_add(1)..length).and_then(|r| r.strip_suffix(b"\n")).ok_or_else(bad)?;
+            let length: usize = std::str::from_utf8(rest.get(..space).ok_or_else(bad)?)
+                .ok()
+                .and_then(|t| t.parse().ok())
+                .ok_or_else(bad)?;
+            let record =
+                rest.get(space.saturating_add(1)..length).and_then(|r| r.strip_suffix(b"\n")).ok_or_else(bad)?;
             let equals = record.iter().position(|b| *b == b'=').ok_or_else(bad)?;
-            let (key, value) = (record.get(..equals).ok_or_else(bad)?, record.get(equals.saturating_add(1)..).ok_or_else(bad)?);
+            let (key, value) =
+                (record.get(..equals).ok_or_else(bad)?, record.get(equals.saturating_add(1)..).ok_or_else(bad)?);
             match key {
                 b"path" => self.path = Some(text(value)?),
                 b"linkpath" => self.link = Some(text(value)?),
                 b"size" => self.size = Some(text(value)?.parse().map_err(|_| bad())?),
-                key if key.starts_with(b"GNU.sparse") => return Err(refused("an entry", "is a sparse file, which is not supported")),
+                key if key.starts_with(b"GNU.sparse") => {
+                    return Err(refused("an entry", "is a sparse file, which is not supported"));
+                }
                 _ => {}
             }
             rest = rest.get(length..).unwrap_or_default();
@@ -169,7 +182,8 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 }
 
 fn text(bytes: &[u8]) -> Result<String> {
-    String::from_utf8(bytes.to_vec()).map_err(|e| refused(&String::from_utf8_lossy(e.as_bytes()), "has a name that is not UTF-8"))
+    String::from_utf8(bytes.to_vec())
+        .map_err(|e| refused(&String::from_utf8_lossy(e.as_bytes()), "has a name that is not UTF-8"))
 }
 
 /// `./a//b/` → `a/b`; nothing for the root itself.

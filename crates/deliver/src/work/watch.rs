@@ -18,7 +18,11 @@ struct State {
 }
 
 /// Each change of a rollout behind a version, until it is final; a final one is told at least once.
-pub(crate) fn watch(ctx: Ctx, id: RolloutId, version: i64) -> impl Stream<Item = Result<(Rollout, Vec<RolloutStep>)>> + Send {
+pub(crate) fn watch(
+    ctx: Ctx,
+    id: RolloutId,
+    version: i64,
+) -> impl Stream<Item = Result<(Rollout, Vec<RolloutStep>)>> + Send {
     stream::try_unfold(State { ctx, id, version, over: false }, |mut state| async move {
         loop {
             if state.over {

@@ -42,9 +42,12 @@ fn judge(free: Bytes, reserve: Bytes) -> Result<()> {
         return Ok(());
     }
     let (free, reserve) = (free.0 >> 20, reserve.0 >> 20);
-    Err(Problem::unavailable("disk-low", format!("the platform's disk has {free} MiB left, and {reserve} MiB are kept free"))
-        .hint("an operator has to make room in the data directory, or lower `build.disk_reserve`")
-        .retry_after(300))
+    Err(Problem::unavailable(
+        "disk-low",
+        format!("the platform's disk has {free} MiB left, and {reserve} MiB are kept free"),
+    )
+    .hint("an operator has to make room in the data directory, or lower `build.disk_reserve`")
+    .retry_after(300))
 }
 
 #[cfg(test)]

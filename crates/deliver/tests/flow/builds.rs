@@ -60,13 +60,16 @@ async fn a_build_is_one_task_with_a_log_that_outlives_it() {
     let all = world.events::<WatchDeploy>(&[("source", &source)], None).await;
     let stages: Vec<_> = all
         .iter()
-        .filter_map(|(_, event)| match event {
-            Progress::Stage { stage, .. } => Some(stage.as_str()),
-            Progress::Line { .. } => Some("|"),
-            Progress::Done { .. } => Some("done"),
+        .map(|(_, event)| match event {
+            Progress::Stage { stage, .. } => stage.as_str(),
+            Progress::Line { .. } => "|",
+            Progress::Done { .. } => "done",
         })
         .collect();
-    assert_eq!(stages, ["source", "detect", "build", "|", "|", "package", "release", "start", "shift", "verify", "drain", "done"]);
+    assert_eq!(
+        stages,
+        ["source", "detect", "build", "|", "|", "package", "release", "start", "shift", "verify", "drain", "done"]
+    );
     for (n, (id, _)) in all.iter().enumerate().take(all.len() - 1) {
         let rest = world.events::<WatchDeploy>(&[("source", &source)], Some(id)).await;
         assert_eq!(rest, all[n + 1..], "behind {id}");

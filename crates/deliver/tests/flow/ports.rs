@@ -9,9 +9,9 @@ use base::{Digest, EnvironmentName, Generation, InstanceId, Problem, Result, Sec
 use bytes::Bytes;
 use futures_util::StreamExt;
 use ports::{
-    AppliedSnapshot, BackendCounters, Base, ByteStream, Engine, ExitKind, Feature, Gateway, GatewayStatus, InstanceSeen,
-    InstanceSpec, InstanceState, LogCursor, LogLine, LogStream, Objects, ProbeAnswer, PushUpdate, PushVerdict,
-    ReceiveLimits, ReceivePolicy, SettingRef, Snapshot, Sources, Vault,
+    AppliedSnapshot, BackendCounters, Base, ByteStream, Engine, ExitKind, Feature, Gateway, GatewayStatus,
+    InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogLine, LogStream, Objects, ProbeAnswer, PushUpdate,
+    PushVerdict, ReceiveLimits, ReceivePolicy, SettingRef, Snapshot, Sources, Vault,
 };
 
 pub fn stream(bytes: Vec<u8>) -> ByteStream {
@@ -78,7 +78,8 @@ impl Tasks {
         let all = self.all.lock().unwrap();
         let Some((spec, seen)) = all.get(&id) else { return Vec::new() };
         let nonce = &spec.command[2];
-        let mut texts = vec![format!("orlop-step {nonce} 0 begin"), "==> install: npm ci".to_owned(), "added 1 package".to_owned()];
+        let mut texts =
+            vec![format!("orlop-step {nonce} 0 begin"), "==> install: npm ci".to_owned(), "added 1 package".to_owned()];
         if seen.state == (InstanceState::Exited { kind: ExitKind::Status { status: 0 } }) {
             texts.push(format!("orlop-step {nonce} 0 end 40"));
         }

@@ -3,7 +3,8 @@ use facts::{Fact, ServiceWanted};
 use crate::rollouts::SITE;
 use crate::world::{World, gzip, push, tarball};
 
-const PUSH: &[(&str, &str)] = &[("content-type", "application/x-git-receive-pack-request"), ("content-encoding", "gzip")];
+const PUSH: &[(&str, &str)] =
+    &[("content-type", "application/x-git-receive-pack-request"), ("content-encoding", "gzip")];
 
 /// Pushes, with the world going on beside it. What was said to the person.
 async fn pushed(world: &World, reference: &str) -> String {
@@ -35,10 +36,17 @@ async fn pushed(world: &World, reference: &str) -> String {
 async fn a_push_to_main_is_followed_to_its_address() {
     let world = World::new().await;
     let said = pushed(&world, "refs/heads/main").await;
-    for words in ["deploying 012345678 of shop to dev", "detect", "verify", "done: release 1 is current", "http://shop-dev.localhost:8080"] {
+    for words in [
+        "deploying 012345678 of shop to dev",
+        "detect",
+        "verify",
+        "done: release 1 is current",
+        "http://shop-dev.localhost:8080",
+    ] {
         assert!(said.contains(words), "{said}");
     }
-    let release = world.call::<api::deliver::GetRelease>(&[("number", "1")], "", serde_json::Value::Null).await.unwrap();
+    let release =
+        world.call::<api::deliver::GetRelease>(&[("number", "1")], "", serde_json::Value::Null).await.unwrap();
     assert_eq!((release.message.as_str(), release.author.as_str()), ("a message", "Ada <ada@example.org>"));
     assert_eq!(release.commit.as_deref(), Some("0123456789abcdef0123456789abcdef01234567"));
 }
@@ -70,4 +78,19 @@ async fn refs_are_advertised_as_git_wants_it() {
     }
     assert_eq!(crate::world::code(world.git("gitRefs", "", &[], Vec::new()).await), "dumb-git");
     assert_eq!(ServiceWanted::KIND, "catalog.service.wanted");
+}
+
+#[tokio::test]
+async fn the_first_push_makes_the_service_in_the_only_team() {
+    let world = World::empty().await;
+    let said = pushed(&world, "refs/heads/master").await;
+    assert!(said.contains("done: release 1 is current"), "{said}");
+    let world = World::empty().await;
+    world.teams.lock().unwrap().push("stock".parse().unwrap());
+    let said = pushed(&world, "refs/heads/main").await;
+    assert!(said.contains("shopping, stock") && said.contains("orlop service create shop --team TEAM"), "{said}");
+    world.teams.lock().unwrap().clear();
+    let said = pushed(&world, "refs/heads/main").await;
+    assert!(said.contains("in no team"), "{said}");
+    assert!(world.latest::<ServiceWanted>("shop").await.is_none());
 }

@@ -1,4 +1,6 @@
-use api::deliver::{CancelRollout, GetBoard, GetRelease, NewRollout, Progress, RolloutState, StartRollout, WatchRollout};
+use api::deliver::{
+    CancelRollout, GetBoard, GetRelease, NewRollout, Progress, RolloutState, StartRollout, WatchRollout,
+};
 use base::Result;
 use serde_json::{Value, json};
 
@@ -131,7 +133,8 @@ async fn promotion_takes_the_very_same_release() {
     assert_eq!(world.wanted("staging").await, "1 | 1=100");
     world.deploy(&[("index.html", "two")]).await;
     let board = world.call::<GetBoard>(&[], "", Value::Null).await.unwrap().items;
-    let shown: Vec<_> = board.iter().map(|entry| (entry.environment.as_str(), entry.release, entry.differs.join("; "))).collect();
+    let shown: Vec<_> =
+        board.iter().map(|entry| (entry.environment.as_str(), entry.release, entry.differs.join("; "))).collect();
     assert_eq!(
         shown,
         [

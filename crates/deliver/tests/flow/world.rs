@@ -10,9 +10,15 @@ use api::access::Role;
 use api::deliver::Progress;
 use async_trait::async_trait;
 use base::{Actor, Generation, InstanceId, Problem, Result, RolloutId, ServiceName, TeamName, Time};
-use facts::{Fact, InstanceView, InstancesSeen, InstancesWanted, ProcessSeen, RouteSeen, ServedShare, ServiceState, TrafficWanted};
+use facts::{
+    Fact, InstanceView, InstancesSeen, InstancesWanted, ProcessSeen, RouteSeen, ServedShare, ServiceState,
+    TrafficWanted,
+};
 use futures_util::StreamExt;
-use kernel::{Admission, Authority, Config, Credential, Ctx, ErasedHandler, Identity, Permit, Platform, Ports, RawCall, RawReply, Target};
+use kernel::{
+    Admission, Authority, Config, Credential, Ctx, ErasedHandler, Identity, Permit, Platform, Ports, RawCall, RawReply,
+    Target,
+};
 use ports::{ByteStream, ExitKind, InstanceState};
 use serde_json::Value;
 use store::testing::{TestClock, TestRandom, options};
@@ -71,7 +77,15 @@ impl Authority for Everybody {
 }
 
 impl World {
+    /// With the service `shop`.
     pub async fn new() -> Self {
+        let world = Self::empty().await;
+        world.service("shop", false).await;
+        world
+    }
+
+    /// Without any service.
+    pub async fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = TestClock::at(1_700_000_000_000_000);
         let random = TestRandom::seeded(7);
@@ -105,11 +119,12 @@ impl World {
         };
         let teams = Arc::new(Mutex::new(vec!["shopping".parse().unwrap()]));
         let admission = Admission::new(std::mem::take(&mut capability.hooks));
-        let platform = Platform::new(store, ports, Config::defaults(dir.path()), Arc::new(Everybody(teams.clone())), admission);
+        let platform =
+            Platform::new(store, ports, Config::defaults(dir.path()), Arc::new(Everybody(teams.clone())), admission);
         let endpoints = std::mem::take(&mut capability.endpoints);
         platform.driver().install(&[capability]);
         let handlers = endpoints.into_mounted().into_iter().map(|m| (m.row.id, (m.row, m.handler))).collect();
-        let world = Self {
+        Self {
             platform,
             clock,
             objects,
@@ -123,9 +138,7 @@ impl World {
             handlers,
             started: Mutex::default(),
             _dir: dir,
-        };
-        world.service("shop", false).await;
-        world
+        }
     }
 
     /// Lets a service exist, or be removed.
@@ -145,7 +158,17 @@ impl World {
         kernel::latest_with(&mut self.platform.store().read().await.unwrap(), subject).await.unwrap()
     }
 
-    async fn raw(&self, id: &str, path: &[(&str, &str)], query: &str, body: Value, content: Option<Vec<u8>>, head: http::request::Parts, after: Option<String>) -> Result<RawReply> {
+    #[expect(clippy::too_many_arguments, reason = "a request has this many parts")]
+    async fn raw(
+        &self,
+        id: &str,
+        path: &[(&str, &str)],
+        query: &str,
+        body: Value,
+        content: Option<Vec<u8>>,
+        head: http::request::Parts,
+        after: Option<String>,
+    ) -> Result<RawReply> {
         let (row, handler) = &self.handlers[id];
         let path: BTreeMap<String, String> = path.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let permit: Permit = kernel::authorize(&self.platform, &Credential::None, row.access, &path).await?;
@@ -198,7 +221,13 @@ impl World {
     }
 
     /// A call that speaks git; its head and body.
-    pub async fn git(&self, id: &str, query: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<(http::response::Parts, Vec<u8>)> {
+    pub async fn git(
+        &self,
+        id: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<(http::response::Parts, Vec<u8>)> {
         match self.raw(id, &[("repository", "shop.git")], query, Value::Null, Some(body), head(headers), None).await? {
             RawReply::Http(response) => {
                 let (parts, body): (_, ByteStream) = response.into_parts();
@@ -271,7 +300,8 @@ impl World {
         let (traffic, _) = self.latest::<TrafficWanted>(&subject).await.unwrap();
         let number = |id: RolloutId| instances.sets.iter().find(|s| s.rollout == id).map_or(0, |s| s.number);
         let sets: Vec<String> = instances.sets.iter().map(|set| set.number.to_string()).collect();
-        let shares: Vec<String> = traffic.shares.iter().map(|s| format!("{}={}", number(s.rollout), s.weight)).collect();
+        let shares: Vec<String> =
+            traffic.shares.iter().map(|s| format!("{}={}", number(s.rollout), s.weight)).collect();
         let closed = if traffic.closed { " closed" } else { "" };
         format!("{} | {}{closed}", sets.join(","), shares.join(","))
     }
@@ -307,12 +337,18 @@ impl World {
         }
     }
 
-    fn instances(&self, wish: &InstancesWanted, generation: Generation, traffic: Option<&TrafficWanted>) -> InstancesSeen {
+    fn instances(
+        &self,
+        wish: &InstancesWanted,
+        generation: Generation,
+        traffic: Option<&TrafficWanted>,
+    ) -> InstancesSeen {
         let now = ports::Clock::now(&*self.clock);
         let mut started = self.started.lock().unwrap();
         let mut processes = Vec::new();
         for set in &wish.sets {
-            let under_traffic = traffic.is_some_and(|t| t.shares.iter().any(|s| s.rollout == set.rollout && s.weight > 0));
+            let under_traffic =
+                traffic.is_some_and(|t| t.shares.iter().any(|s| s.rollout == set.rollout && s.weight > 0));
             for wanted in &set.processes {
                 let key = (set.rollout, wanted.process.to_string());
                 let count = started.len() as u8;
@@ -352,7 +388,8 @@ impl World {
             let probe = format!("GET / through the gateway: {}", if ok { 200 } else { 500 });
             ServedShare { rollout, release, weight, instances: 1, in_flight, probe, probe_ok: ok }
         };
-        let mut shares: Vec<ServedShare> = wanted.shares.iter().map(|s| share(s.rollout, s.release, s.weight, 0)).collect();
+        let mut shares: Vec<ServedShare> =
+            wanted.shares.iter().map(|s| share(s.rollout, s.release, s.weight, 0)).collect();
         for set in &wish.sets {
             if !wanted.shares.iter().any(|s| s.rollout == set.rollout) {
                 shares.push(share(set.rollout, set.release, 0, *self.in_flight.lock().unwrap()));

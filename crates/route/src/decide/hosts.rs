@@ -104,7 +104,11 @@ mod tests {
         check(
             &[wish("a", &["a.example"], false), wish("b", &["b.example"], false), wish("c", &["c.example"], true)],
             &[],
-            &[("a", &["a-dev.localhost", "a.example"], ""), ("b", &["b-dev.localhost", "b.example"], ""), ("c", &[], "")],
+            &[
+                ("a", &["a-dev.localhost", "a.example"], ""),
+                ("b", &["b-dev.localhost", "b.example"], ""),
+                ("c", &[], ""),
+            ],
         );
     }
 
@@ -112,9 +116,17 @@ mod tests {
     fn who_has_a_name_keeps_it() {
         let both = [wish("a", &["x.example"], false), wish("b", &["x.example"], false)];
         let taken = "already taken by service b in dev";
-        check(&both, &[("x.example", "b")], &[("a", &["a-dev.localhost"], taken), ("b", &["b-dev.localhost", "x.example"], "")]);
+        check(
+            &both,
+            &[("x.example", "b")],
+            &[("a", &["a-dev.localhost"], taken), ("b", &["b-dev.localhost", "x.example"], "")],
+        );
         let left = [wish("a", &["x.example"], false), wish("b", &[], false)];
-        check(&left, &[("x.example", "b")], &[("a", &["a-dev.localhost", "x.example"], ""), ("b", &["b-dev.localhost"], "")]);
+        check(
+            &left,
+            &[("x.example", "b")],
+            &[("a", &["a-dev.localhost", "x.example"], ""), ("b", &["b-dev.localhost"], "")],
+        );
     }
 
     #[test]

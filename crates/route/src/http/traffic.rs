@@ -57,7 +57,10 @@ mod tests {
         assert_eq!(quantile(&buckets, 50), None);
         buckets[0] = 99;
         buckets[5] = 1;
-        assert_eq!((quantile(&buckets, 50), quantile(&buckets, 99), quantile(&buckets, 100)), (Some(1), Some(1), Some(50)));
+        assert_eq!(
+            (quantile(&buckets, 50), quantile(&buckets, 99), quantile(&buckets, 100)),
+            (Some(1), Some(1), Some(50))
+        );
         buckets[12] = 1000;
         assert_eq!(quantile(&buckets, 50), None, "above the last bound");
     }

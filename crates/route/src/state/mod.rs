@@ -42,8 +42,7 @@ pub(crate) async fn snapshot(read: &mut impl Read) -> Result<(Generation, Vec<Ro
 pub(crate) async fn put_snapshot(tx: &mut Tx, generation: Generation, routes: &[Route]) -> Result<()> {
     const PUT: &str = "INSERT INTO route_snapshot (id, generation, content) VALUES (1, $1, $2) \
          ON CONFLICT (id) DO UPDATE SET generation = excluded.generation, content = excluded.content";
-    let content =
-        serde_json::to_string(routes).map_err(|e| base::Problem::internal("snapshot-not-json", e))?;
+    let content = serde_json::to_string(routes).map_err(|e| base::Problem::internal("snapshot-not-json", e))?;
     tx.execute(PUT, args![generation, content]).await?;
     Ok(())
 }

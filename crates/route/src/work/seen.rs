@@ -21,8 +21,10 @@ pub(crate) async fn publish(ctx: &Ctx, view: &View, served: &Served) -> Result<b
         let before = kernel::latest_with::<RouteSeen>(&mut read, &name).await?;
         let path = health_path(&mut read, &name).await?;
         drop(read);
-        let route = served.snapshot.routes.iter().find(|r| r.service == place.service && r.environment == place.environment);
-        let look = Look { ctx, view, served, wish, place: &place, route, path, before: before.as_ref().map(|(fact, _)| fact) };
+        let route =
+            served.snapshot.routes.iter().find(|r| r.service == place.service && r.environment == place.environment);
+        let look =
+            Look { ctx, view, served, wish, place: &place, route, path, before: before.as_ref().map(|(fact, _)| fact) };
         let shares = look.shares().await;
         unsettled |= shares.iter().any(|s| (s.weight == 0 && s.in_flight > 0) || (s.weight > 0 && !s.probe_ok));
         let mut fact = look.fact(*generation, shares);
@@ -131,9 +133,11 @@ impl Look<'_> {
     /// Rollouts without a share whose instances still have requests.
     fn draining(&self) -> Vec<ServedShare> {
         let shared = |rollout| self.wish.shares.iter().any(|s| s.rollout == rollout);
-        let seen = self.view.instances.iter().find(|s: &&InstancesSeen| {
-            s.service == self.place.service && s.environment == self.place.environment
-        });
+        let seen = self
+            .view
+            .instances
+            .iter()
+            .find(|s: &&InstancesSeen| s.service == self.place.service && s.environment == self.place.environment);
         let processes = seen.map_or(&[][..], |s| &s.processes);
         processes
             .iter()
@@ -186,7 +190,11 @@ mod tests {
             (200, true, true, false),
             (502, true, false, false),
         ] {
-            assert_eq!(judge(&answer(status, from_gateway), "/", named, &host).1, good, "{status} {from_gateway} {named}");
+            assert_eq!(
+                judge(&answer(status, from_gateway), "/", named, &host).1,
+                good,
+                "{status} {from_gateway} {named}"
+            );
         }
     }
 }

@@ -64,12 +64,7 @@ impl Reconciler for Traffic {
         let (served, applied) = apply(ctx, &view).await?;
         let unsettled = seen::publish(ctx, &view, &served).await?;
         self.unsettled.store(unsettled, Ordering::Relaxed);
-        Ok(Status {
-            routes: served.snapshot.routes.len(),
-            generation: served.snapshot.generation,
-            applied,
-            unsettled,
-        })
+        Ok(Status { routes: served.snapshot.routes.len(), generation: served.snapshot.generation, applied, unsettled })
     }
 
     async fn stirred(&self, ctx: &Ctx) {

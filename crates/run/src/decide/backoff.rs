@@ -30,6 +30,9 @@ mod tests {
         let s = 1_000_000;
         assert_eq!(wait(0), None);
         assert_eq!([wait(1), wait(2), wait(3)], [Some(s), Some(2 * s), Some(4 * s)]);
-        assert_eq!([wait(9), wait(10), wait(64), wait(u32::MAX)], [Some(256 * s), Some(300 * s), Some(300 * s), Some(300 * s)]);
+        assert_eq!(
+            [wait(9), wait(10), wait(64), wait(u32::MAX)],
+            [Some(256 * s), Some(300 * s), Some(300 * s), Some(300 * s)]
+        );
     }
 }

@@ -48,7 +48,13 @@ pub(crate) struct Plan {
 }
 
 /// Decides about one process of one set. `known` are its recorded instances, oldest first.
-pub(crate) fn decide(want: Want, known: &[Known], seen: &BTreeMap<InstanceId, InstanceSeen>, tally: Tally, now: Time) -> Plan {
+pub(crate) fn decide(
+    want: Want,
+    known: &[Known],
+    seen: &BTreeMap<InstanceId, InstanceSeen>,
+    tally: Tally,
+    now: Time,
+) -> Plan {
     let mut plan = Plan { tally, ..Plan::default() };
     let live = settle(want, known, seen, now, &mut plan);
     if plan.tally.crashes > 0 && now.since(plan.tally.last_crash) >= FORGIVEN && !live.is_empty() {
@@ -116,7 +122,9 @@ fn is_crash(want: Want, kind: &ExitKind) -> bool {
 fn surplus(live: &[(&Known, Option<&InstanceSeen>)], count: usize) -> Vec<Act> {
     let mut order: Vec<_> = live
         .iter()
-        .map(|(known, seen)| (seen.is_some_and(|s| s.state == InstanceState::Ready), std::cmp::Reverse(known.id), known.id))
+        .map(|(known, seen)| {
+            (seen.is_some_and(|s| s.state == InstanceState::Ready), std::cmp::Reverse(known.id), known.id)
+        })
         .collect();
     order.sort_unstable();
     order.into_iter().take(count).map(|(_, _, id)| Act::Stop(id)).collect()
@@ -227,7 +235,8 @@ mod tests {
     fn a_crash_is_counted_and_waited_for() {
         let one = Want { count: 1, task: false };
         let crashed = seen(1, exited(ExitKind::Status { status: 0 }));
-        let plan = check(one, &[known(1, WANTED)], &[crashed], Tally::default(), &[Act::Ended { id: id(1), crashed: true }]);
+        let plan =
+            check(one, &[known(1, WANTED)], &[crashed], Tally::default(), &[Act::Ended { id: id(1), crashed: true }]);
         assert_eq!(plan.tally, Tally { crashes: 1, last_crash: NOW });
         assert_eq!(plan.again, Some(NOW.plus(Duration::from_secs(1))));
         let ended = known(1, KnownState::Ended { at: NOW, crashed: true });

@@ -178,8 +178,7 @@ mod tests {
             variables: manifest.iter().map(|(k, v)| (k.parse().unwrap(), (*v).to_owned())).collect(),
             needs: BTreeMap::new(),
         };
-        let settings =
-            platform.iter().map(|(k, v)| (k.parse().unwrap(), Secret::new((*v).to_owned()))).collect();
+        let settings = platform.iter().map(|(k, v)| (k.parse().unwrap(), Secret::new((*v).to_owned()))).collect();
         let key = Key {
             service: "shop".parse().unwrap(),
             environment: "dev".parse().unwrap(),

@@ -1,6 +1,6 @@
 use api::run::{Scale, Scaled};
 use base::limits::INSTANCES_MAX;
-use base::{ProcessName, Problem, Result};
+use base::{Problem, ProcessName, Result};
 use facts::{InstancesWanted, Replicas, place};
 use kernel::{Answer, Call, Ctx, Wish};
 
@@ -10,11 +10,15 @@ pub(crate) async fn scale(ctx: Ctx, call: Call<Scale>) -> Result<Answer<Scaled>>
     let environment = call.body.environment;
     let instances = call.body.instances;
     if instances > INSTANCES_MAX {
-        return Err(Problem::unprocessable("too-many-instances", format!("{instances} instances are more than {INSTANCES_MAX}"))
-            .at("body.instances"));
+        return Err(Problem::unprocessable(
+            "too-many-instances",
+            format!("{instances} instances are more than {INSTANCES_MAX}"),
+        )
+        .at("body.instances"));
     }
     let subject = place(&service, &environment);
-    let wish = Wish { kind: "run.scale", subject: subject.clone(), body: serde_json::json!({ "instances": instances }) };
+    let wish =
+        Wish { kind: "run.scale", subject: subject.clone(), body: serde_json::json!({ "instances": instances }) };
     ctx.platform().admission().admit(&ctx, &wish).await?;
     let mut tx = ctx.begin().await?;
     let wanted: Option<InstancesWanted> = kernel::latest(&mut tx, &subject).await?;
@@ -44,7 +48,9 @@ fn choose(wanted: Option<&InstancesWanted>, named: Option<ProcessName>, subject:
         }),
     };
     found.map(|p| (p.process.clone(), p.instances_min)).ok_or_else(|| match named {
-        Some(name) => Problem::not_found("process-not-found", format!("there is no process `{name}`; there are: {}", names())),
+        Some(name) => {
+            Problem::not_found("process-not-found", format!("there is no process `{name}`; there are: {}", names()))
+        }
         None => Problem::unprocessable("which-process", format!("there are several processes: {}", names()))
             .hint("name one: `orlop scale worker=2`"),
     })

@@ -101,7 +101,8 @@ pub(crate) async fn put_tally(tx: &mut Tx, key: &Key, tally: Tally) -> Result<()
     const PUT: &str = "INSERT INTO run_tally (rollout, process, crashes, last_crash) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (rollout, process) DO UPDATE SET crashes = excluded.crashes, last_crash = excluded.last_crash";
     if tally.crashes == 0 {
-        tx.execute("DELETE FROM run_tally WHERE rollout = $1 AND process = $2", args![key.rollout, &key.process]).await?;
+        tx.execute("DELETE FROM run_tally WHERE rollout = $1 AND process = $2", args![key.rollout, &key.process])
+            .await?;
     } else {
         tx.execute(PUT, args![key.rollout, &key.process, tally.crashes, tally.last_crash]).await?;
     }

@@ -17,9 +17,13 @@ const LAST_LINES: usize = 20;
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// Publishes what is seen of every place, where it says something new.
-pub(crate) async fn publish(ctx: &Ctx, view: &View, decided: &[Decided], troubles: &BTreeMap<Key, String>) -> Result<()> {
-    let seen: BTreeMap<_, _> =
-        ctx.platform().ports().engine.list().await?.into_iter().map(|s| (s.id, s)).collect();
+pub(crate) async fn publish(
+    ctx: &Ctx,
+    view: &View,
+    decided: &[Decided],
+    troubles: &BTreeMap<Key, String>,
+) -> Result<()> {
+    let seen: BTreeMap<_, _> = ctx.platform().ports().engine.list().await?.into_iter().map(|s| (s.id, s)).collect();
     let mut known: BTreeMap<Key, Vec<Known>> = BTreeMap::new();
     for one in state::instances(&mut ctx.read().await?).await? {
         known.entry(one.key.clone()).or_default().push(one);
@@ -102,11 +106,7 @@ async fn process(
 }
 
 /// Running instances, and the last one that ended.
-fn instance(
-    known: &Known,
-    records: &[Known],
-    seen: &BTreeMap<base::InstanceId, InstanceSeen>,
-) -> Option<InstanceView> {
+fn instance(known: &Known, records: &[Known], seen: &BTreeMap<base::InstanceId, InstanceSeen>) -> Option<InstanceView> {
     let last_ended = records.iter().rev().find(|k| matches!(k.state, KnownState::Ended { .. })).map(|k| k.id);
     if matches!(known.state, KnownState::Ended { .. }) && last_ended != Some(known.id) {
         return None;

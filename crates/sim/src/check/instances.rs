@@ -26,7 +26,8 @@ pub fn at_most_wanted(sight: &Sight) -> Vec<Violation> {
     for (_, wish) in sight.all::<InstancesWanted>() {
         for set in &wish.sets {
             for process in &set.processes {
-                let here = replicas.iter().filter(|(_, r)| r.service == wish.service && r.environment == wish.environment);
+                let here =
+                    replicas.iter().filter(|(_, r)| r.service == wish.service && r.environment == wish.environment);
                 let asked = here.filter_map(|(_, r)| r.processes.get(&process.process).copied()).max().unwrap_or(0);
                 let wanted = if process.task { 1 } else { asked.max(process.instances_min) };
                 let slot = most.entry((set.rollout, process.process.clone())).or_default();
@@ -52,7 +53,9 @@ pub fn tasks_run_once(sight: &Sight) -> Vec<Violation> {
     let mut tasks: BTreeSet<(RolloutId, ProcessName)> = BTreeSet::new();
     for (_, wish) in sight.all::<InstancesWanted>() {
         let named = wish.sets.iter().flat_map(|set| set.processes.iter().map(move |process| (set.rollout, process)));
-        tasks.extend(named.filter(|(_, process)| process.task).map(|(rollout, process)| (rollout, process.process.clone())));
+        tasks.extend(
+            named.filter(|(_, process)| process.task).map(|(rollout, process)| (rollout, process.process.clone())),
+        );
     }
     let lost = |id: InstanceId| {
         let seen = sight.instances.iter().find(|seen| seen.id == id);

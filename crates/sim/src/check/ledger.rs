@@ -26,7 +26,10 @@ pub fn generations_rise(sight: &Sight) -> Vec<Violation> {
     for fact in sight.facts.iter().filter(|fact| fact.kind.ends_with(".wanted")) {
         let last = wishes.entry((&fact.kind, &fact.subject)).or_default();
         if fact.generation < *last {
-            found.push(broken(PROMISE, format!("{} {} went from {last} to {}", fact.kind, fact.subject, fact.generation)));
+            found.push(broken(
+                PROMISE,
+                format!("{} {} went from {last} to {}", fact.kind, fact.subject, fact.generation),
+            ));
         }
         *last = fact.generation;
     }
@@ -51,13 +54,17 @@ pub fn acknowledged_is_kept(sight: &Sight) -> Vec<Violation> {
         .filter_map(|ack| match count(ack) {
             1 => None,
             0 => Some(broken("nothing acknowledged is lost", format!("{} under the key {}", ack.endpoint, ack.key))),
-            n => Some(broken("nothing is done twice", format!("{} under the key {} left {n} traces", ack.endpoint, ack.key))),
+            n => Some(broken(
+                "nothing is done twice",
+                format!("{} under the key {} left {n} traces", ack.endpoint, ack.key),
+            )),
         })
         .collect()
 }
 
 /// Nobody is shown what belongs to a team that they are not in.
 pub fn nothing_leaks(sight: &Sight) -> Vec<Violation> {
-    let leak = |leak: &crate::Leak| broken("a team's things are its own", format!("{} of {}", leak.endpoint, leak.subject));
+    let leak =
+        |leak: &crate::Leak| broken("a team's things are its own", format!("{} of {}", leak.endpoint, leak.subject));
     sight.leaks.iter().map(leak).collect()
 }

@@ -13,7 +13,8 @@ use crate::Sight;
 pub fn nothing_is_open(sight: &Sight) -> Vec<Violation> {
     let rollouts = sight.open_rollouts().into_iter().map(|seen| format!("{} is {:?}", seen.rollout, seen.state));
     let open = |seen: &BuildSeen| matches!(seen.state.as_str(), "queued" | "running");
-    let builds = sight.latest::<BuildSeen>().into_iter().filter(open).map(|seen| format!("{} is {}", seen.build, seen.state));
+    let builds =
+        sight.latest::<BuildSeen>().into_iter().filter(open).map(|seen| format!("{} is {}", seen.build, seen.state));
     rollouts.chain(builds).map(|what| broken("everything comes to an end", what)).collect()
 }
 

@@ -28,12 +28,14 @@ pub fn success_was_seen(sight: &Sight) -> Vec<Violation> {
             continue;
         }
         let said = routes.iter().any(|(route, view)| {
-            let healthy = |share: &facts::ServedShare| share.rollout == seen.rollout && share.weight > 0 && share.probe_ok;
+            let healthy =
+                |share: &facts::ServedShare| share.rollout == seen.rollout && share.weight > 0 && share.probe_ok;
             route.seq < fact.seq && view.shares.iter().any(healthy)
         });
-        let answered = sight.probes.iter().any(|probe| {
-            probe.rollout == seen.rollout && probe.answered && probe.at <= fact.at && probe.status < 500
-        });
+        let answered = sight
+            .probes
+            .iter()
+            .any(|probe| probe.rollout == seen.rollout && probe.answered && probe.at <= fact.at && probe.status < 500);
         if !said || !answered {
             let what = if said { "no instance answered through the gateway" } else { "the ledger holds no evidence" };
             found.push(broken("success is observed on the route", format!("{} of {here}: {what}", seen.rollout)));
@@ -61,7 +63,10 @@ pub fn rollouts_explain_themselves(sight: &Sight) -> Vec<Violation> {
             let from = deadline.max(sight.calm_since);
             if sight.now.since(from) > PATIENCE {
                 let late = sight.now.since(deadline).as_secs();
-                found.push(broken(PROMISE, format!("{} in {:?} is {late} s past its deadline", seen.rollout, seen.state)));
+                found.push(broken(
+                    PROMISE,
+                    format!("{} in {:?} is {late} s past its deadline", seen.rollout, seen.state),
+                ));
             }
         }
     }
@@ -79,7 +84,8 @@ pub fn currents_are_good(sight: &Sight) -> Vec<Violation> {
         if !places.insert(here.clone()) {
             found.push(broken(PROMISE, format!("{here} has two")));
         }
-        let confirmed = |state| matches!(state, RolloutState::Verifying | RolloutState::Draining | RolloutState::Succeeded);
+        let confirmed =
+            |state| matches!(state, RolloutState::Verifying | RolloutState::Draining | RolloutState::Succeeded);
         if !history.iter().any(|(_, seen)| seen.rollout == *rollout && confirmed(seen.state)) {
             found.push(broken(PROMISE, format!("{rollout} is current in {here} and never had its traffic confirmed")));
         }

@@ -17,7 +17,8 @@ pub fn traffic_goes_to_known(sight: &Sight) -> Vec<Violation> {
     for route in routes {
         for backend in &route.backends {
             match made.get(&backend.release) {
-                None => found.push(broken(PROMISE, format!("{} serves {}, which nobody made", route.service, backend.release))),
+                None => found
+                    .push(broken(PROMISE, format!("{} serves {}, which nobody made", route.service, backend.release))),
                 Some(release) if release.service != route.service => {
                     found.push(broken(PROMISE, format!("{} serves a release of {}", route.service, release.service)));
                 }

@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use base::{Generation, InstanceId, Problem, Result};
 use bytes::Bytes;
 use futures_util::stream;
-use ports::{
-    Availability, Base, ByteStream, Clock, Engine, Feature, InstanceSeen, InstanceSpec, LogCursor, LogLine,
-};
+use ports::{Availability, Base, ByteStream, Clock, Engine, Feature, InstanceSeen, InstanceSpec, LogCursor, LogLine};
 
 use super::Machine;
 use crate::source::plain_tar;

@@ -121,7 +121,8 @@ impl Life {
     pub(super) fn lines(&self, now: Time) -> Vec<LogLine> {
         let end = self.end(now);
         let until = end.as_ref().map_or(now, |(at, _)| *at);
-        let said = self.program.says.iter().map(|(after, stream, text)| (self.started.plus(*after), *stream, text.clone()));
+        let said =
+            self.program.says.iter().map(|(after, stream, text)| (self.started.plus(*after), *stream, text.clone()));
         let said = said.filter(|(at, _, _)| *at <= until);
         let remark = end.map(|(at, kind)| (at, LogStream::Platform, format!("ended: {kind:?}")));
         let numbered = said.chain(remark).zip(1u64..);

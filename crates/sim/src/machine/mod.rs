@@ -248,7 +248,10 @@ fn note_served(state: &mut State, now: Time) {
 }
 
 fn stale(id: InstanceId, generation: Generation) -> Problem {
-    Problem::conflict("stale-generation", format!("generation {generation} of instance {id} is older than what was seen"))
+    Problem::conflict(
+        "stale-generation",
+        format!("generation {generation} of instance {id} is older than what was seen"),
+    )
 }
 
 fn unknown(id: InstanceId) -> Problem {

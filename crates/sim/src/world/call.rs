@@ -119,7 +119,13 @@ impl World {
         }
     }
 
-    async fn attempt(&mut self, token: &Secret<String>, request: &Request, key: &str, id: &str) -> Ended<Result<Value>> {
+    async fn attempt(
+        &mut self,
+        token: &Secret<String>,
+        request: &Request,
+        key: &str,
+        id: &str,
+    ) -> Ended<Result<Value>> {
         let serve = match self.prepared(token, request, key, id) {
             Ok(serve) => serve,
             Err(problem) => return Ended::Done(Err(problem)),

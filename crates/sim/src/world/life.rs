@@ -42,7 +42,8 @@ impl World {
             let start = start(self.parts(), self.lives);
             match self.run(start).await {
                 Ended::Done(life) => {
-                    self.life = Some(life.unwrap_or_else(|problem| panic!("seed {}: cannot start: {problem}", self.seed)));
+                    self.life =
+                        Some(life.unwrap_or_else(|problem| panic!("seed {}: cannot start: {problem}", self.seed)));
                     return;
                 }
                 Ended::Killed(_) => self.clock.advance(Duration::from_millis(100)),
@@ -119,8 +120,21 @@ impl World {
     /// Signs the first admin in.
     pub(super) async fn sign_in(&mut self) {
         let (installation, ctx) = (Arc::clone(&self.installation), self.platform().ctx("sim"));
-        let token = installation.first_token(&ctx).await;
-        self.token = Some(token.unwrap_or_else(|problem| panic!("seed {}: nobody can sign in: {problem}", self.seed)));
+        match installation.first_code(&ctx).await {
+            Ok(code) => self.token = Some(self.sign_in_with(&code).await),
+            Err(problem) => panic!("seed {}: nobody can sign in: {problem}", self.seed),
+        }
+    }
+
+    /// Trades a one-time code for a token.
+    pub async fn sign_in_with(&mut self, code: &str) -> Secret<String> {
+        let request = super::Request::about("signIn", "-").body(serde_json::json!({ "code": code }));
+        let answer = self.call_as(&Secret::new(String::new()), request).await;
+        let secret = answer.as_ref().ok().and_then(|answer| answer.get("secret")).and_then(|secret| secret.as_str());
+        match secret {
+            Some(secret) => Secret::new(secret.to_owned()),
+            None => panic!("seed {}: the code was not taken: {answer:?}", self.seed),
+        }
     }
 
     fn parts(&self) -> Parts {

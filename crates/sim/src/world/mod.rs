@@ -34,8 +34,8 @@ pub trait Installation: Send + Sync + 'static {
     fn authority(&self) -> Arc<dyn Authority>;
     /// The capabilities, made anew for each life.
     fn capabilities(&self, store: &Store, random: &Arc<dyn Random>) -> Vec<Capability>;
-    /// Signs the first person in; a token that may do everything.
-    async fn first_token(&self, ctx: &kernel::Ctx) -> Result<Secret<String>>;
+    /// A one-time code for the first admin, for the endpoint `signIn`.
+    async fn first_code(&self, ctx: &kernel::Ctx) -> Result<String>;
     /// The instances that were decided upon.
     async fn decided(&self, store: &Store) -> Result<Vec<Decided>>;
     /// What each place runs.
@@ -141,6 +141,11 @@ impl World {
             facts: Mutex::new(Vec::new()),
             clock,
         }
+    }
+
+    /// Actions of people that were acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.acks.len()
     }
 
     /// Time passes.

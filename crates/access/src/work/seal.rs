@@ -40,8 +40,11 @@ impl MasterKey {
     fn load(path: &Path, mut file: std::fs::File) -> Result<Self> {
         let mode = file.metadata().map_err(|e| unreadable(path, &e.to_string()))?.permissions().mode();
         if mode & 0o077 != 0 {
-            return Err(Problem::conflict("key-exposed", format!("the key file {} may be read by others (mode {:o})", path.display(), mode & 0o777))
-                .hint(format!("chmod 600 {}", path.display())));
+            return Err(Problem::conflict(
+                "key-exposed",
+                format!("the key file {} may be read by others (mode {:o})", path.display(), mode & 0o777),
+            )
+            .hint(format!("chmod 600 {}", path.display())));
         }
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(|e| unreadable(path, &e.to_string()))?;
@@ -61,7 +64,8 @@ impl MasterKey {
             file.sync_all()?;
             std::fs::File::open(path.parent().unwrap_or(path))?.sync_all()
         };
-        write().map_err(|e| Problem::unavailable("key-not-written", format!("cannot write {}: {e}", path.display())))?;
+        write()
+            .map_err(|e| Problem::unavailable("key-not-written", format!("cannot write {}: {e}", path.display())))?;
         Ok(Self::of(bytes))
     }
 

@@ -16,18 +16,19 @@ struct Step {
 }
 
 /// Collects the steps and tells them.
-pub(crate) struct Report {
+pub struct Report {
     json: bool,
     steps: Mutex<Vec<Step>>,
 }
 
 impl Report {
-    pub(crate) const fn new(json: bool) -> Self {
+    /// Tells lines to a person, or nothing until the end to a program.
+    pub const fn new(json: bool) -> Self {
         Self { json, steps: Mutex::new(Vec::new()) }
     }
 
     /// Does one step and tells how it went. A step that fails ends the story.
-    pub(crate) async fn step(&self, name: &str, work: impl Future<Output = Result<String>>) -> Result<String> {
+    pub async fn step(&self, name: &str, work: impl Future<Output = Result<String>>) -> Result<String> {
         if !self.json {
             println!("\n▸ {name}");
         }
@@ -50,18 +51,19 @@ impl Report {
     }
 
     /// Something to read that is no step.
-    pub(crate) fn say(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         if !self.json {
             println!("{text}");
         }
     }
 
-    pub(crate) fn all_ok(&self) -> bool {
+    /// Whether every step so far went well.
+    pub fn all_ok(&self) -> bool {
         self.lock().iter().all(|step| step.ok)
     }
 
     /// The object for programs.
-    pub(crate) fn end(&self, outcome: &Result<()>) {
+    pub fn end(&self, outcome: &Result<()>) {
         if self.json {
             let ok = outcome.is_ok() && self.all_ok();
             let problem = outcome.as_ref().err().map(ToString::to_string);
@@ -70,10 +72,12 @@ impl Report {
     }
 
     /// Whether every step went well, for the exit status.
-    pub(crate) fn verdict(&self) -> Result<()> {
+    pub fn verdict(&self) -> Result<()> {
         match self.lock().iter().find(|step| !step.ok) {
             None => Ok(()),
-            Some(step) => Err(Problem::internal("demo-failed", format!("the step `{}` failed: {}", step.name, step.seen))),
+            Some(step) => {
+                Err(Problem::internal("demo-failed", format!("the step `{}` failed: {}", step.name, step.seen)))
+            }
         }
     }
 

@@ -1,22 +1,19 @@
-//! The story: start, team, service, three pushes, a rollback.
+//! The story: team, service, three pushes, a rollback.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use api::Nothing;
 use api::access::{CreateTeam, NewTeam, ServicePath, SignIn, SignInCode, TeamPath};
 use api::catalog::{CreateService, NewService, RenderTemplate, TemplateInputs, TemplatePath};
 use api::deliver::{GetRollout, NewRollout, Rollout, RolloutPath, RolloutState, StartRollout};
-use api::Nothing;
 use base::{EnvironmentName, HostName, Problem, Result, Secret, ServiceName};
 use cli::client::Client;
-use kernel::Config;
 
-use super::report::Report;
-use super::visitor::{Visitor, ask};
-use crate::control::Control;
-use crate::installation::Installation;
-use crate::spawn;
+use crate::git::git;
+use crate::report::Report;
+use crate::visitor::{Visitor, ask};
 
 /// Everybody in this story.
 const SERVICE: &str = "hello";
@@ -26,25 +23,33 @@ const GREETING: &str = "from {SERVICE}";
 /// A rollout that people wait for is over within this span.
 const ROLLOUT_ENDS: Duration = Duration::from_secs(90);
 
-/// Tells the whole story. The platform is left running until somebody stops it, unless `exit`.
-pub(crate) fn tell(place: &Installation, folder: &Path, report: &Report, exit: bool) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Problem::internal("no-runtime", e))?;
-    runtime.block_on(async {
-        let stage = Stage::set(place, folder, report).await?;
-        let told = tokio::select! {
-            told = stage.play(report) => told,
-            _ = tokio::signal::ctrl_c() => Err(Problem::conflict("stopped", "stopped by Ctrl-C")),
-        };
-        if told.is_ok() && !exit {
-            stage.invite(report);
-            // Without a way to be told to stop there is nothing to wait for.
-            let _ = tokio::signal::ctrl_c().await;
-            report.say("\nStopping everything and removing the folder…");
-        }
-        stage.end().await;
-        told
-    })
+/// Where the story is told.
+pub struct Place {
+    /// Address of the API.
+    pub url: String,
+    /// A one-time code of a platform admin.
+    pub code: String,
+    /// Address of the gateway.
+    pub gateway: SocketAddr,
+    /// The domain of services' host names.
+    pub domain: HostName,
+    /// A folder for the service's code.
+    pub folder: PathBuf,
+}
+
+/// Tells the story on a platform that `start` starts. Returns what people can try next.
+pub async fn play(report: &Report, start: impl Future<Output = Result<Place>>) -> Result<String> {
+    let mut stage = None;
+    let set = async {
+        let place = start.await?;
+        let seen = format!("API {}, services {}", place.url, place.gateway);
+        stage = Some(Stage::set(place).await?);
+        Ok(seen)
+    };
+    report.step("Start a platform in a temporary folder", set).await?;
+    let stage = stage.ok_or_else(|| Problem::internal("no-stage", "the platform started and is not there"))?;
+    stage.play(report).await?;
+    Ok(stage.invitation())
 }
 
 /// The platform of the story and what it takes to use it.
@@ -55,46 +60,18 @@ struct Stage {
     gateway: SocketAddr,
     host: String,
     code: PathBuf,
-    stop: tokio::sync::oneshot::Sender<()>,
-    serving: tokio::task::JoinHandle<()>,
 }
 
 impl Stage {
-    async fn set(place: &Installation, folder: &Path, report: &Report) -> Result<Self> {
-        let mut stage = None;
-        let work = async {
-            let set = Self::start(place, folder).await?;
-            let seen = format!("API {}, services {}", set.url, set.gateway);
-            stage = Some(set);
-            Ok(seen)
-        };
-        report.step("Start a platform in a temporary folder", work).await?;
-        stage.ok_or_else(|| Problem::internal("no-stage", "the platform started and is not there"))
-    }
-
-    async fn start(place: &Installation, folder: &Path) -> Result<Self> {
-        let mut config = Config::defaults(&place.data);
-        config.listen.set_port(0);
-        config.gateway.listen.set_port(0);
-        let control = Control::start(place, config).await?;
-        let gateway = control.platform.config().gateway.listen;
-        let url = control.running.url.clone();
-        let code = control.sign_in.code.clone();
-        let domain = control.platform.config().domain.clone();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(control.serve(async move {
-            let _ = stopped.await;
-        }));
-        let token = sign_in(&url, code).await?;
+    async fn set(place: Place) -> Result<Self> {
+        let token = sign_in(&place.url, place.code).await?;
         Ok(Self {
-            client: client(&url, Some(&token))?,
-            url,
+            client: client(&place.url, Some(&token))?,
+            url: place.url,
             token,
-            gateway,
-            host: HostName::of_service(&service()?, &EnvironmentName::dev(), &domain).to_string(),
-            code: folder.join(SERVICE),
-            stop,
-            serving,
+            gateway: place.gateway,
+            host: HostName::of_service(&service()?, &EnvironmentName::dev(), &place.domain).to_string(),
+            code: place.folder.join(SERVICE),
         })
     }
 
@@ -129,7 +106,7 @@ impl Stage {
             }
             std::fs::write(&path, &file.content).map_err(disk)?;
         }
-        self.git(&["init", "--quiet", "--initial-branch=main"])?;
+        self.run_git(&["init", "--quiet", "--initial-branch=main"])?;
         self.commit("Begin with the template")?;
         Ok(format!("{} files in {}", files.len(), self.code.display()))
     }
@@ -191,7 +168,11 @@ impl Stage {
 
     fn ask_visitor(&self, visitor: &Visitor) -> Result<String> {
         let notes = visitor.notes();
-        let text = format!("{} requests during two rollouts, a broken one and a rollback: {} failed", notes.answered + notes.failed, notes.failed);
+        let text = format!(
+            "{} requests during two rollouts, a broken one and a rollback: {} failed",
+            notes.answered + notes.failed,
+            notes.failed
+        );
         if notes.failed > 0 {
             return Err(Problem::internal("visitor-unhappy", format!("{text}; the first: {}", notes.failure)));
         }
@@ -202,9 +183,14 @@ impl Stage {
     fn push(&self, good: bool) -> Result<String> {
         let remote = self.url.replacen("http://", &format!("http://demo:{}@", self.token), 1);
         let remote = format!("{remote}/git/{SERVICE}.git");
-        let output = spawn::git(&self.code, ["push", "--quiet", &remote, "HEAD:refs/heads/main"]).map_err(no_git)?;
+        let output = git(&self.code, ["push", "--quiet", &remote, "HEAD:refs/heads/main"]).map_err(no_git)?;
         let told = String::from_utf8_lossy(&output.stderr).replace(&self.token, "…");
-        let lines: Vec<&str> = told.lines().filter_map(|l| l.strip_prefix("remote: ")).map(str::trim_end).filter(|l| !l.is_empty()).collect();
+        let lines: Vec<&str> = told
+            .lines()
+            .filter_map(|l| l.strip_prefix("remote: "))
+            .map(str::trim_end)
+            .filter(|l| !l.is_empty())
+            .collect();
         let deployed = lines.iter().any(|l| l.contains("http://") && l.contains(SERVICE)) && output.status.success();
         let failed = lines.iter().any(|l| l.to_lowercase().contains("failed"));
         if good && (failed || !deployed) || !good && !failed {
@@ -232,20 +218,20 @@ impl Stage {
     }
 
     fn commit(&self, message: &str) -> Result<()> {
-        self.git(&["add", "--all"])?;
-        self.git(&["commit", "--quiet", "--message", message])
+        self.run_git(&["add", "--all"])?;
+        self.run_git(&["commit", "--quiet", "--message", message])
     }
 
-    fn git(&self, args: &[&str]) -> Result<()> {
-        let output = spawn::git(&self.code, args).map_err(no_git)?;
+    fn run_git(&self, args: &[&str]) -> Result<()> {
+        let output = git(&self.code, args).map_err(no_git)?;
         match output.status.success() {
             true => Ok(()),
             false => Err(Problem::internal("git-failed", String::from_utf8_lossy(&output.stderr).trim())),
         }
     }
 
-    fn invite(&self, report: &Report) {
-        report.say(&format!(
+    fn invitation(&self) -> String {
+        format!(
             "\nThe platform runs on until Ctrl-C. Try in another terminal:\n\
              \x20 export ORLOP_URL={} ORLOP_TOKEN={}\n\
              \x20 curl http://{}:{}/        the service (or open it in a browser)\n\
@@ -260,12 +246,7 @@ impl Stage {
             self.gateway.port(),
             self.code.display(),
             self.url.trim_start_matches("http://"),
-        ));
-    }
-
-    async fn end(self) {
-        let _ = self.stop.send(());
-        let _ = self.serving.await;
+        )
     }
 }
 
@@ -292,5 +273,6 @@ fn disk(error: std::io::Error) -> Problem {
 }
 
 fn no_git(error: std::io::Error) -> Problem {
-    Problem::unavailable("no-git", format!("git cannot be run: {error}")).hint("install git; the demonstration pushes with the real one")
+    Problem::unavailable("no-git", format!("git cannot be run: {error}"))
+        .hint("install git; the demonstration pushes with the real one")
 }

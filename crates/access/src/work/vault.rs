@@ -5,8 +5,8 @@ use base::{EnvironmentName, Problem, Result, Secret, ServiceName};
 use ports::{Random, SettingRef, Vault};
 use store::Store;
 
+use super::MasterKey;
 use crate::model::{Scope, SettingRow};
-use crate::seal::MasterKey;
 use crate::{decide, state};
 
 /// Settings and secrets, sealed in the store under the installation's master key.

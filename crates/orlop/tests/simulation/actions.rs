@@ -1,0 +1,146 @@
+//! What people do in these worlds, and what they see.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Result;
+use facts::{RolloutSeen, RolloutState};
+use serde_json::{Value, json};
+use sim::{Request, Sight, World, tarball};
+
+use crate::install::Installed;
+
+/// The longest time that a world may need to come to rest.
+pub const REST: Duration = Duration::from_secs(900);
+
+/// A new world with one service.
+pub async fn world(seed: u64) -> World {
+    let mut world = World::new(Arc::new(Installed::default()), seed).await;
+    create(&mut world, "shop").await.expect("a service can be made");
+    world
+}
+
+/// A new world whose service runs its first version.
+pub async fn world_with_first(seed: u64) -> World {
+    let mut world = world(seed).await;
+    deploy(&mut world, "web: sim ready=200 busy=900").await.expect("an upload is taken");
+    world.come_to_rest(REST).await;
+    assert_eq!(serving(&mut world, "dev").await, Some(1), "seed {seed}: the first version serves");
+    world
+}
+
+/// Makes a service.
+pub async fn create(world: &mut World, service: &str) -> Result<Value> {
+    let request = Request::about("createService", service).at("team", "main");
+    world.call(request.body(json!({ "service": service, "description": "" }))).await
+}
+
+/// The upload of a source whose Procfile says this.
+pub fn upload(procfile: &str) -> Request {
+    let bytes = tarball(&[("Procfile", procfile), ("README", procfile)]);
+    Request::about("uploadSource", "shop").query("environment=dev").upload(bytes)
+}
+
+/// Uploads a source whose Procfile says this.
+pub async fn deploy(world: &mut World, procfile: &str) -> Result<Value> {
+    world.call(upload(procfile)).await
+}
+
+/// A rollout of whatever the body names.
+pub fn rollout(body: Value) -> Request {
+    Request::about("startRollout", "shop").body(body)
+}
+
+/// Back to what ran before.
+pub fn rollback() -> Request {
+    rollout(json!({ "environment": "dev", "rollback": true }))
+}
+
+/// So many instances.
+pub fn scale(instances: u32) -> Request {
+    Request::about("scale", "shop").body(json!({ "environment": "dev", "instances": instances }))
+}
+
+/// A new version of a setting.
+pub fn set(name: &str, value: &str) -> Request {
+    Request::about("setSetting", "shop").at("name", name).body(json!({ "value": value }))
+}
+
+/// Takes the service out of use, or brings it back.
+pub fn service(endpoint: &'static str) -> Request {
+    Request::about(endpoint, "shop")
+}
+
+/// Stops the rollout that is under way, if there is one.
+pub async fn cancel_open(world: &mut World) -> Option<Result<Value>> {
+    let sight = world.look(false).await.expect("a world can be looked at");
+    let open = sight.open_rollouts().into_iter().next()?;
+    let request = Request::about("cancelRollout", "shop").at("rollout", open.rollout);
+    Some(world.call(request).await)
+}
+
+/// The number of the release that has the traffic.
+pub async fn serving(world: &mut World, environment: &str) -> Option<i64> {
+    let sight = world.look(false).await.expect("a world can be looked at");
+    let snapshot = sight.snapshot.clone()?;
+    let route =
+        snapshot.routes.into_iter().find(|r| r.service.as_str() == "shop" && r.environment.as_str() == environment)?;
+    let backend = route.backends.into_iter().find(|b| b.weight > 0 && !b.instances.is_empty())?;
+    let made = sight.all::<facts::ReleaseMade>();
+    made.into_iter().find(|(_, release)| release.release == backend.release).map(|(_, release)| release.number)
+}
+
+/// The newest rollout as the ledger has it.
+pub fn newest(sight: &Sight) -> RolloutSeen {
+    let mut all = sight.latest::<RolloutSeen>();
+    all.sort_by_key(|seen| seen.rollout);
+    all.pop().expect("there was a rollout")
+}
+
+/// The states of the newest rollout, in order.
+pub fn states(sight: &Sight) -> Vec<RolloutState> {
+    let newest = newest(sight).rollout;
+    let mut states: Vec<RolloutState> = sight
+        .all::<RolloutSeen>()
+        .into_iter()
+        .filter(|(_, seen)| seen.rollout == newest)
+        .map(|(_, seen)| seen.state)
+        .collect();
+    states.dedup();
+    states
+}
+
+/// Runs rounds until the newest rollout is in this state (or beyond it, final).
+pub async fn until(world: &mut World, state: RolloutState) -> bool {
+    for _ in 0..200 {
+        let sight = world.look(false).await.expect("a world can be looked at");
+        let open = sight.open_rollouts();
+        if open.iter().any(|seen| seen.state == state) {
+            return true;
+        }
+        world.rounds(1, Duration::from_millis(100)).await;
+        let sight = world.look(false).await.expect("a world can be looked at");
+        if sight.open_rollouts().is_empty() && !sight.latest::<RolloutSeen>().is_empty() && !builds_open(&sight) {
+            return false;
+        }
+    }
+    false
+}
+
+fn builds_open(sight: &Sight) -> bool {
+    sight.latest::<facts::BuildSeen>().iter().any(|seen| matches!(seen.state.as_str(), "queued" | "running"))
+}
+
+/// Everything that was promised held; else the seed and what to run again.
+#[track_caller]
+pub fn held(world: &World, what: &str) {
+    let list: Vec<String> = world.violations.iter().map(ToString::to_string).collect();
+    assert!(
+        list.is_empty(),
+        "{what}: seed {} (again: SIM_SEED={}), deaths at {:?}\n  {}",
+        world.seed,
+        world.seed,
+        world.deaths,
+        list.join("\n  ")
+    );
+}
