@@ -7,6 +7,8 @@ mod state;
 mod work;
 
 use kernel::Capability;
+// The plain values that decisions are made about.
+pub(crate) use kernel::{Identity, Role, Target};
 
 pub use work::{FirstSignIn, Gatekeeper, MasterKey, SettingVault, first_sign_in};
 

@@ -8,6 +8,8 @@ mod state;
 mod work;
 
 use kernel::Capability;
+// Explanations are made of facts as they were read.
+pub(crate) use store::StoredFact;
 
 /// Registers the capability.
 pub fn capability() -> Capability {

@@ -1,7 +1,7 @@
 use api::{Access, Action};
 use base::{Problem, Result, ServiceName, TeamName};
 
-use crate::model::{Identity, Role, Target};
+use crate::{Identity, Role, Target};
 
 /// What a role allows.
 const fn allows(role: Role, action: Action) -> bool {

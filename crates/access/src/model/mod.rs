@@ -3,9 +3,6 @@
 use std::collections::BTreeSet;
 
 use api::Action;
-// Plain values that the kernel has too: decisions are made about them.
-pub(crate) use kernel::{Identity, Role, Target};
-
 use base::{Digest, EnvironmentName, PersonName, ServiceName, SettingName, Time, TokenId};
 
 /// What every token begins with, so that scanners for leaked secrets can find it.

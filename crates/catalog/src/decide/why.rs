@@ -2,7 +2,7 @@ use api::catalog::{EnvironmentStatus, Health};
 use base::ServiceName;
 use serde_json::Value;
 
-use crate::model::StoredFact;
+use crate::StoredFact;
 
 /// A fact in one line for people; nothing for facts that explain nothing.
 pub(crate) fn line(fact: &StoredFact) -> Option<String> {

@@ -3,8 +3,6 @@
 pub mod template;
 
 use base::{ServiceName, TeamName, Time};
-// A fact as it was read: explanations are made of them.
-pub(crate) use store::StoredFact;
 
 /// A service as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -62,7 +62,7 @@ impl View {
     /// What runs, measured against this wish or a newer one.
     pub(super) fn instances(&self, place: &Place) -> Option<&InstancesSeen> {
         let (_, wanted) = self.instances_wanted(place)?;
-        self.instances.get(&name(place)).filter(|_| true)
+        self.instances.get(&name(place)).filter(|seen| seen.generation >= *wanted)
     }
 
     /// What is served, after this wish or a newer one.

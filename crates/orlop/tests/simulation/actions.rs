@@ -31,7 +31,7 @@ pub async fn world_with_first(seed: u64) -> World {
 
 /// Makes a service.
 pub async fn create(world: &mut World, service: &str) -> Result<Value> {
-    let request = Request::about("createService", service).at("team", "main");
+    let request = Request::to("createService").at("team", "main");
     world.call(request.body(json!({ "service": service, "description": "" }))).await
 }
 

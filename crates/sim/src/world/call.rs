@@ -34,16 +34,14 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request to an endpoint.
+    pub fn to(endpoint: &'static str) -> Self {
+        Self { endpoint, path: BTreeMap::new(), query: String::new(), body: Value::Null, upload: None, mutates: true }
+    }
+
     /// A request about a service.
     pub fn about(endpoint: &'static str, service: &str) -> Self {
-        Self {
-            endpoint,
-            path: BTreeMap::from([("service".to_owned(), service.to_owned())]),
-            query: String::new(),
-            body: Value::Null,
-            upload: None,
-            mutates: true,
-        }
+        Self::to(endpoint).at("service", service)
     }
 
     /// With another parameter in the path.

@@ -128,7 +128,7 @@ impl World {
 
     /// Trades a one-time code for a token.
     pub async fn sign_in_with(&mut self, code: &str) -> Secret<String> {
-        let request = super::Request::about("signIn", "-").body(serde_json::json!({ "code": code }));
+        let request = super::Request::to("signIn").body(serde_json::json!({ "code": code }));
         let answer = self.call_as(&Secret::new(String::new()), request).await;
         let secret = answer.as_ref().ok().and_then(|answer| answer.get("secret")).and_then(|secret| secret.as_str());
         match secret {
