@@ -65,7 +65,6 @@ fn try_all() -> Result<Answer, String> {
         let why = format!("Landlock of this kernel has version {landlock}; rules for TCP came with version 4");
         answer.missing.push(("landlock-tcp".to_owned(), why));
     }
-    answer.missing.push((OWN_NETWORK.to_owned(), OWN_NETWORK_WHY.to_owned()));
     Ok(answer)
 }
 
@@ -121,9 +120,13 @@ pub(crate) fn features(answer: &Answer, groups: &[Group], no_groups: &[(Controll
     out.push(feature("disk-limit", "an instance cannot fill the disk", sandbox, USER_FIX));
     out.push(feature(
         "network-namespace",
-        "an instance has no network but its declared connections",
-        Some("not built yet: instances share the host's network; TCP is restricted by port with Landlock".to_owned()),
-        "keep hosts that instances may not reach behind a firewall rule for their users",
+        "an instance is reached through the gateway only, and reaches declared hosts only",
+        Some(
+            "not built yet: instances share the host's network; TCP is restricted by port with Landlock, so one that \
+             listens on all addresses can be reached around the gateway, and a declared port on every host"
+                .to_owned(),
+        ),
+        "let a firewall keep other machines away from the ports 20000-29999 of this one",
     ));
     out
 }
@@ -143,12 +146,7 @@ const LANDLOCK_FIX: &str = "run Linux 6.7 or later with `landlock` in the boot p
 const PROC_FIX: &str = "do not mount anything over parts of /proc where the platform runs";
 const GROUPS_FIX: &str = "run the platform as root, or let the service manager delegate a control group to it: `Delegate=yes` in its systemd unit";
 
-const OWN_NETWORK: &str = "own-network";
-const OWN_NETWORK_WHY: &str = "not built yet: instances share the host's network, where one that listens on all addresses \
-     can be reached around the gateway, and a declared port can be reached on every host";
-const OWN_NETWORK_FIX: &str = "let a firewall keep other machines away from the ports 20000-29999 of this one";
-
-const WALLS: [(&str, &str, &str); 11] = [
+const WALLS: [(&str, &str, &str); 10] = [
     ("user-namespace", "an instance has no rights over the host", USER_FIX),
     ("mount-namespace", "an instance sees no files of the host but its system directories", USER_FIX),
     ("pid-namespace", "an instance sees and signals only its own processes, which all end with it", USER_FIX),
@@ -159,7 +157,6 @@ const WALLS: [(&str, &str, &str); 11] = [
     ("seccomp", "system calls that no service needs are refused", KERNEL_FIX),
     ("landlock-files", "a second wall around files", LANDLOCK_FIX),
     ("landlock-tcp", "an instance listens on its own port only and connects to declared ports only", LANDLOCK_FIX),
-    (OWN_NETWORK, "an instance is reached through the gateway only, and reaches declared hosts only", OWN_NETWORK_FIX),
 ];
 
 const LIMITS: [(&str, &str, &Controller); 3] = [

@@ -78,7 +78,7 @@ async fn changed(
     }
     let mut read = ctx.read().await?;
     let latest = state::latest_in(&mut read, place).await?;
-    if false {
+    if latest.is_none_or(|latest| latest.created > newest.at) {
         return Ok(None);
     }
     let Some(running) = state::rollout(&mut read, current.rollout).await? else { return Ok(None) };

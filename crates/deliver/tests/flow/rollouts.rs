@@ -250,3 +250,21 @@ async fn workers_have_no_route() {
     assert!(*ok && url.is_none() && text.ends_with("observed running"), "{done:?}");
     assert_eq!(world.wanted("dev").await, "1 |  closed");
 }
+
+#[tokio::test]
+async fn what_was_seen_before_the_newest_wish_is_not_believed() {
+    let world = deployed(1).await;
+    world.upload(&[("index.html", "two")]).await.unwrap();
+    while world.newest().await != "verifying 2" {
+        world.tick().await;
+    }
+    world.tick().await;
+    // From here on everything that is known is from before the traffic left the old release alone:
+    // it says that no request is under way.
+    *world.silent.lock().unwrap() = true;
+    world.ticks(40).await;
+    assert_eq!(world.newest().await, "draining 2");
+    assert_eq!(world.wanted("dev").await, "1,2 | 2=100", "the old release is not ended on old news");
+    world.ticks(400).await;
+    assert_eq!(world.newest().await, "succeeded 2", "and not kept for ever");
+}

@@ -1,1 +1,67 @@
+//! The control plane dies at every point of a whole deploy, one after the other.
 
+use std::collections::BTreeMap;
+
+use facts::RolloutState;
+use sim::{Plan, World};
+
+use crate::actions::{REST, deploy, held, newest, rollback, serving, world_with_first};
+use crate::report::{Part, record};
+
+/// More points than any of these stories has.
+const POINTS_MAX: u64 = 2_000;
+
+/// Kills the control plane at every point of a story, each time in a new world that goes on from
+/// the same photo, until the story is over before the point is reached.
+async fn everywhere<S>(name: &str, mut base: World, story: S)
+where
+    S: AsyncFn(&mut World),
+{
+    let photo = base.photograph().await;
+    let mut part = Part::default();
+    let mut killed: BTreeMap<String, u64> = BTreeMap::new();
+    for point in 1..=POINTS_MAX {
+        let mut world = World::from_photo(&photo, point).await;
+        world.gate.plan(Plan::KillAt(point));
+        story(&mut world).await;
+        part.add(&world);
+        let Some(at) = world.deaths.first() else {
+            println!("{name}: killed at {} points: {killed:?}", point - 1);
+            assert!(point > 50, "a story that passes hardly any point proves nothing");
+            record(name, part);
+            return;
+        };
+        *killed.entry(at.clone()).or_default() += 1;
+        held(&world, &format!("{name}, killed at point {point} ({at})"));
+    }
+    panic!("{name}: there are more than {POINTS_MAX} points");
+}
+
+#[tokio::test]
+async fn a_second_version_survives_death_at_every_point() {
+    everywhere("second version", world_with_first(11).await, async |world| {
+        deploy(world, "web: sim ready=300\nrelease: sim exit=0@400").await.expect("an upload is taken");
+        let sight = world.come_to_rest(REST).await;
+        assert_eq!(newest(&sight).state, RolloutState::Succeeded, "{:#?}", newest(&sight));
+        assert_eq!(serving(world, "dev").await, Some(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broken_version_and_a_rollback_survive_death_at_every_point() {
+    let mut base = world_with_first(12).await;
+    deploy(&mut base, "web: sim ready=100").await.expect("an upload is taken");
+    base.come_to_rest(REST).await;
+    everywhere("broken version and rollback", base, async |world| {
+        deploy(world, "web: sim exit=3@150 say=cannot-open-database").await.expect("an upload is taken");
+        let sight = world.come_to_rest(REST).await;
+        assert_eq!(newest(&sight).state, RolloutState::Failed, "{:#?}", newest(&sight));
+        assert_eq!(serving(world, "dev").await, Some(2), "what served before serves still");
+        world.call(rollback()).await.expect("there is something to go back to");
+        let sight = world.come_to_rest(REST).await;
+        assert_eq!(newest(&sight).state, RolloutState::Succeeded, "{:#?}", newest(&sight));
+        assert_eq!(serving(world, "dev").await, Some(1));
+    })
+    .await;
+}

@@ -17,6 +17,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const EVERY: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(600)];
 const TIMEOUT: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(60)];
 /// Enough for `HTTP/1.1 200`.
+/// While a probe is not answered, the next one follows at least this soon.
+const UNANSWERED_PAUSE: Duration = Duration::from_millis(500);
 const ANSWER_BYTES: usize = 12;
 
 /// Asks again and again.
@@ -140,7 +142,7 @@ impl Prober {
             (self.count, self.since, self.answered) = (0, if self.count == 0 { self.since } else { now }, Some(ok));
         }
         self.count = self.count.saturating_add(1);
-        self.pause = if ok { self.every } else { (self.pause * 2).min(self.every) };
+        self.pause = if ok { self.every } else { (self.pause * 2).min(self.every).min(UNANSWERED_PAUSE) };
         self.phase = Phase::Waiting { until: now + self.pause };
         let what = match &self.probe {
             Probe::Port => format!("connect to port {}", self.port),

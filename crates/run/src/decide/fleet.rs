@@ -64,7 +64,7 @@ pub(crate) fn decide(
     let wanted = usize::try_from(want.count).unwrap_or(usize::MAX);
     if live.len() > wanted {
         plan.acts.extend(surplus(&live, live.len() - wanted));
-    } else if !(want.task && !known.is_empty()) {
+    } else if !want.task || known.is_empty() {
         start_missing(wanted - live.len(), now, &mut plan);
     }
     forget(want, known, now, &mut plan);

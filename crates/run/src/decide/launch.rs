@@ -10,8 +10,8 @@ use crate::model::Key;
 
 /// Where the platform's own binary is seen inside an instance of a site.
 const PLATFORM_INSIDE: &str = "/orlop/orlop";
-/// Between two probes.
-const PROBE_EVERY_MS: u64 = 250;
+/// Between two probes of an instance that answers; one that does not is asked sooner.
+const PROBE_EVERY_MS: u64 = 2_000;
 /// One probe may take this long.
 const PROBE_TIMEOUT_MS: u64 = 2_000;
 

@@ -82,7 +82,10 @@ impl Args {
         }
         let page = Page::whole(done);
         ctx.out.reply(&page, |paint| table(&page.items, ctx.host.now(), *paint, ""))?;
-        ctx.out.say("In effect with the next deploy, or now with: orlop restart");
+        ctx.out.say(match service {
+            Some(_) => "Where the service runs, a rollout with it begins by itself: orlop status",
+            None => "In effect with the next rollout of each service: orlop restart",
+        });
         Ok(Exit::Done)
     }
 }

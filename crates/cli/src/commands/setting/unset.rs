@@ -24,7 +24,7 @@ impl Args {
         let query = SettingQuery { environment: self.scope.environment };
         let done = ctx.client().await?.list::<RemoveSetting>(&path, &query).await?;
         ctx.out.reply(&done, |_| String::new())?;
-        ctx.out.say(&format!("Removed {}. In effect with the next deploy, or now with: orlop restart", self.name));
+        ctx.out.say(&format!("Removed {}. Where the service runs, a rollout without it begins by itself: orlop status", self.name));
         Ok(Exit::Done)
     }
 }
