@@ -362,7 +362,11 @@ impl Case<'_> {
     /// What a state is about, what comes after it, and how long it may last.
     fn words(&self, state: RolloutState, step: i64) -> (String, String, Duration) {
         let new = self.rollout.number;
-        let old = self.before.map_or("nothing".to_owned(), |b| format!("release {}", b.set.number));
+        let old = match self.before {
+            None => "nothing older".to_owned(),
+            Some(before) if before.set.number == new => "what ran before".to_owned(),
+            Some(before) => format!("release {}", before.set.number),
+        };
         let limits = self.limits;
         let (reason, next, lasts) = match (state, step) {
             (RolloutState::Releasing, _) => (
@@ -371,7 +375,10 @@ impl Case<'_> {
                 limits.release.saturating_add(RELEASE_MARGIN),
             ),
             (RolloutState::Starting, _) => (
-                format!("instances of release {new} start beside {old}"),
+                match self.before {
+                    None => format!("instances of release {new} start"),
+                    Some(_) => format!("instances of release {new} start beside {old}"),
+                },
                 "traffic moves once they are ready".into(),
                 limits.start,
             ),
@@ -379,7 +386,10 @@ impl Case<'_> {
                 (format!("release {new} is asked through the gateway"), "all traffic moves to it".into(), limits.shift)
             }
             (RolloutState::Shifting, _) => (
-                format!("traffic moves from {old} to release {new}"),
+                match self.before {
+                    None => format!("all traffic goes to release {new}"),
+                    Some(_) => format!("traffic moves from {old} to release {new}"),
+                },
                 "it is watched under traffic".into(),
                 limits.shift,
             ),
@@ -388,7 +398,11 @@ impl Case<'_> {
                 (format!("release {new} is watched for {}", spoken(limits.verify)), format!("{old} ends"), lasts)
             }
             (RolloutState::Draining, FINISHING) => {
-                (format!("{old} finishes its requests"), format!("{old} ends"), limits.drain)
+                let finishing = match self.before {
+                    None => "there is nothing older to end".to_owned(),
+                    Some(_) => format!("{old} finishes its requests"),
+                };
+                (finishing, format!("{old} ends"), limits.drain)
             }
             (RolloutState::Draining, _) => {
                 let grace = self.before.map_or(Duration::ZERO, |b| longest_stop(b.set));

@@ -101,7 +101,19 @@ async fn spy(world: &mut World) {
     let code = world.call(Request::to("issueSignIn").at("person", "eve").reads()).await.expect("a code can be made");
     let code = code.get("code").and_then(|code| code.as_str()).expect("a code").to_owned();
     let eve: Secret<String> = world.sign_in_with(&code).await;
-    let one = ["getService", "listReleases", "listRollouts", "listBuilds", "getBoard", "listSettings", "listInstances", "listRoutes", "getTraffic", "getStatus", "listActivity"];
+    let one = [
+        "getService",
+        "listReleases",
+        "listRollouts",
+        "listBuilds",
+        "getBoard",
+        "listSettings",
+        "listInstances",
+        "listRoutes",
+        "getTraffic",
+        "getStatus",
+        "listActivity",
+    ];
     let changes = [
         scale(5),
         Request::about("setSetting", "shop").at("name", "A").body(json!({ "value": "b" })),
@@ -289,7 +301,14 @@ async fn every_other_promise_notices_its_own_fault() {
     notices("traffic to a release that nobody made", check::traffic_goes_to_known(&sight));
 
     let mut sight = good;
-    sight.facts.truncate(sight.facts.iter().position(|fact| fact.body.get("deadline").is_some_and(|d| !d.is_null())).expect("a rollout was open") + 1);
+    sight.facts.truncate(
+        sight
+            .facts
+            .iter()
+            .position(|fact| fact.body.get("deadline").is_some_and(|d| !d.is_null()))
+            .expect("a rollout was open")
+            + 1,
+    );
     notices("an open rollout", check::nothing_is_open(&sight));
     sight.now = sight.now.plus(Duration::from_secs(3600));
     sight.calm_since = base::Time::default();

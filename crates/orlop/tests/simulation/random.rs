@@ -37,7 +37,11 @@ async fn live(world: &mut World) {
     }
     if world.chance.per_mille(500) {
         let of = |chance: &sim::Chance| chance.below(40);
-        world.gate.faults(Faults { refused: of(&world.chance), answer_lost: of(&world.chance), late: of(&world.chance) });
+        world.gate.faults(Faults {
+            refused: of(&world.chance),
+            answer_lost: of(&world.chance),
+            late: of(&world.chance),
+        });
         world.disturbed();
     }
     for _ in 0..ACTIONS {
