@@ -27,7 +27,7 @@ pub struct Config {
     pub build: BuildConfig,
     /// Rollouts.
     pub rollout: RolloutConfig,
-    /// Defaults and bounds for instances.
+    /// Bounds for instances; sizes are the manifest's.
     pub instance: InstanceConfig,
 }
 
@@ -91,20 +91,14 @@ pub struct RolloutConfig {
     pub worker_ready: Span,
 }
 
-/// Defaults for instances.
+/// Bounds for instances.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceConfig {
-    /// Processor limit where the manifest names none.
-    pub cpu: MilliCpu,
-    /// Memory limit where the manifest names none.
-    pub memory: Bytes,
     /// Most bytes of temporary files.
     pub disk: Bytes,
     /// Most processes and threads.
     pub tasks: u32,
-    /// SIGTERM to SIGKILL where the manifest names none.
-    pub stop: Span,
     /// Folders and files of the host that instances may read beside the system: interpreters.
     /// Those on the builds' `path` are found by themselves.
     pub host_paths: Vec<PathBuf>,
@@ -170,11 +164,8 @@ impl Config {
                 worker_ready: span(2),
             },
             instance: InstanceConfig {
-                cpu: MilliCpu(1000),
-                memory: Bytes(512 << 20),
                 disk: Bytes(1 << 30),
                 tasks: 512,
-                stop: span(15),
                 host_paths: Vec::new(),
             },
         }

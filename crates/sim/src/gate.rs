@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use crate::{Chance, VirtualClock};
 
-/// What shall happen at which point.
+/// What shall happen at which point. Only points where something changes count: whoever dies while
+/// asking leaves the same behind as who died after the last change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// Nothing.
@@ -74,6 +75,15 @@ enum Next {
 }
 
 impl State {
+    /// A question: nothing is planned for it.
+    fn question(&mut self, life: u64, kind: &str) -> Next {
+        if self.alive != life {
+            return Next::Gone;
+        }
+        *self.kinds.entry(kind.to_owned()).or_default() += 1;
+        Next::Go
+    }
+
     fn step(&mut self, life: u64, kind: &str) -> Next {
         if self.alive != life {
             return Next::Gone;
@@ -110,7 +120,8 @@ pub(crate) enum Signal {
 }
 
 impl Gate {
-    pub(crate) fn new(clock: Arc<VirtualClock>, seed: u64) -> Self {
+    /// A gate that lets everything pass.
+    pub fn new(clock: Arc<VirtualClock>, seed: u64) -> Self {
         let state = State {
             alive: 0,
             plan: Plan::Run,
@@ -170,9 +181,13 @@ impl Gate {
         self.state.lock().alive = 0;
     }
 
-    /// Passes one point.
+    /// Passes one point where something changes.
     pub(crate) async fn pass(&self, life: u64, kind: &str) {
         let next = self.state.lock().step(life, kind);
+        self.obey(next).await;
+    }
+
+    async fn obey(&self, next: Next) {
         match next {
             Next::Go => {}
             Next::Gone => std::future::pending().await,
@@ -202,9 +217,10 @@ impl Gate {
         if fate == Fate::AnswerLost { done.and(Err(lost())) } else { done }
     }
 
-    /// A question to the outside: one point, and it may go unanswered.
+    /// A question to the outside: it may go unanswered.
     pub(crate) async fn ask<T>(&self, life: u64, kind: &str, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        self.pass(life, kind).await;
+        let next = self.state.lock().question(life, kind);
+        self.obey(next).await;
         match self.fate() {
             Fate::Refused | Fate::AnswerLost => {
                 Err(Problem::unavailable("sim-fault", format!("{kind}: the other side does not answer")))

@@ -77,6 +77,10 @@ impl Installation for Installed {
         all(store, random).into_iter().chain(self.extra.map(|make| make())).collect()
     }
 
+    fn seldom(&self) -> &'static [&'static str] {
+        &["deliver.garbage", "catalog.services"]
+    }
+
     async fn first_code(&self, ctx: &Ctx) -> Result<String> {
         Ok(access::first_sign_in(ctx).await?.code)
     }

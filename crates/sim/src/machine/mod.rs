@@ -23,7 +23,7 @@ use life::Life;
 pub enum Bug {
     /// Carries out orders of an older generation.
     ObeysStale,
-    /// Starts a second copy when it is told again to have an instance.
+    /// Starts a second copy beside each instance.
     RunsTwice,
     /// Ends every instance of the same service when it is told to end one.
     StopsByLabel,
@@ -147,7 +147,7 @@ impl Machine {
             return Err(stale(spec.id, generation));
         }
         state.calls.push(Call { verb: Verb::Ensure, id: spec.id, generation, at: now });
-        if state.bug == Some(Bug::RunsTwice) && state.instances.contains_key(&spec.id) {
+        if state.bug == Some(Bug::RunsTwice) && !state.instances.contains_key(&spec.id) {
             let twin = InstanceId::new(now, [state.calls.len() as u8; 10]);
             let life = state.start(&InstanceSpec { id: twin, ..spec.clone() }, now);
             state.instances.insert(twin, life);

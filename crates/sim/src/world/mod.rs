@@ -34,6 +34,8 @@ pub trait Installation: Send + Sync + 'static {
     fn authority(&self) -> Arc<dyn Authority>;
     /// The capabilities, made anew for each life.
     fn capabilities(&self, store: &Store, random: &Arc<dyn Random>) -> Vec<Capability>;
+    /// Reconcilers that run seldom; the others run in each round.
+    fn seldom(&self) -> &'static [&'static str];
     /// A one-time code for the first admin, for the endpoint `signIn`.
     async fn first_code(&self, ctx: &kernel::Ctx) -> Result<String>;
     /// The instances that were decided upon.
@@ -91,6 +93,8 @@ pub struct World {
     pub(crate) requests: u64,
     pub(crate) acks: Vec<Ack>,
     calm_since: Time,
+    /// What the last check of the promises looked at.
+    checked: settle::Marks,
     facts: Mutex<Vec<StoredFact>>,
 }
 
@@ -138,6 +142,7 @@ impl World {
             requests: 0,
             acks: Vec::new(),
             calm_since: clock.now(),
+            checked: settle::Marks::default(),
             facts: Mutex::new(Vec::new()),
             clock,
         }

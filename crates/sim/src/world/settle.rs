@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ports::Clock;
+use ports::{Clock, InstanceState};
 
 use super::{Ended, World};
 use crate::Sight;
@@ -12,7 +12,9 @@ use crate::check::{self, Violation};
 const STEP_SHORT: Duration = Duration::from_millis(250);
 const STEP_LONG: Duration = Duration::from_secs(4);
 /// So many rounds without a change, the last ones far apart, are rest.
-const QUIET_ROUNDS: u32 = 6;
+const QUIET_ROUNDS: u32 = 4;
+/// Of a thousand rounds so many have the reconcilers that run seldom.
+const SELDOM: u64 = 120;
 
 /// How it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +45,8 @@ impl World {
             }
             before = marks;
             let due = self.store().next_due().await.ok().flatten();
-            if quiet >= QUIET_ROUNDS && due.is_none() && check::nothing_is_open(&sight).is_empty() {
+            let ending = sight.instances.iter().any(|seen| seen.state == InstanceState::Stopping);
+            if quiet >= QUIET_ROUNDS && due.is_none() && !ending && check::nothing_is_open(&sight).is_empty() {
                 return Settled { rest: true, rounds };
             }
             self.clock.advance(step);
@@ -56,6 +59,9 @@ impl World {
         let mut names = self.platform().driver().names();
         self.chance.shuffle(&mut names);
         for name in names {
+            if self.installation.seldom().contains(&name) && !self.chance.per_mille(SELDOM) {
+                continue;
+            }
             let again = self.chance.per_mille(120);
             for _ in 0..=u32::from(again) {
                 // A run that fails is repeated: that is what reconcilers promise.
@@ -82,7 +88,14 @@ impl World {
             Ok(sight) => sight,
             Err(problem) => panic!("seed {}: the world cannot be looked at: {problem}", self.seed),
         };
-        self.found(check::always(&sight));
+        let marks = Marks::of(&sight);
+        // Where nothing has changed only time has passed, and only deadlines mind.
+        if deep || marks != self.checked {
+            self.found(check::always(&sight));
+        } else {
+            self.found(check::rollouts_explain_themselves(&sight));
+        }
+        self.checked = marks;
         sight
     }
 
@@ -113,11 +126,12 @@ impl World {
 
 /// What changes when something happens.
 #[derive(Default, PartialEq, Eq)]
-struct Marks {
+pub(super) struct Marks {
     facts: usize,
     calls: usize,
     taken: usize,
     running: Vec<(base::InstanceId, ports::InstanceState)>,
+    leaks: usize,
 }
 
 impl Marks {
@@ -127,6 +141,7 @@ impl Marks {
             calls: sight.calls.len(),
             taken: sight.taken.len(),
             running: sight.instances.iter().map(|seen| (seen.id, seen.state.clone())).collect(),
+            leaks: sight.leaks.len(),
         }
     }
 }

@@ -1,0 +1,11 @@
+//! The API of a real installation, from outside.
+
+mod access;
+mod problems;
+mod repeats;
+mod streams;
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../support/http.rs"]
+mod http;
