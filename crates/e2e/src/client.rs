@@ -69,9 +69,15 @@ impl Client {
     }
 
     /// Calls an endpoint.
-    pub async fn call<E: Endpoint>(&self, path: &E::Path, query: &E::Query, body: Option<&E::Body>) -> Result<E::Reply> {
+    pub async fn call<E: Endpoint>(
+        &self,
+        path: &E::Path,
+        query: &E::Query,
+        body: Option<&E::Body>,
+    ) -> Result<E::Reply> {
         let failed = |e: reqwest::Error| Problem::unavailable("no-answer", format!("{}: {e:?}", E::ID));
-        let method = reqwest::Method::from_bytes(E::METHOD.word().as_bytes()).map_err(|e| Problem::internal("method", e))?;
+        let method =
+            reqwest::Method::from_bytes(E::METHOD.word().as_bytes()).map_err(|e| Problem::internal("method", e))?;
         let mut request = self.http.request(method, format!("{}{}", self.url, path_of::<E>(path))).query(query);
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);

@@ -164,7 +164,8 @@ impl Installation {
 
     fn typed(&self, folder: &Path) -> Call {
         let home = self.path("home").display().to_string();
-        let mut call = Call::at(folder).env("HOME", &home).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0");
+        let mut call =
+            Call::at(folder).env("HOME", &home).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0");
         for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"] {
             call = call.env(name, format!("{home}/{name}"));
         }
@@ -192,8 +193,8 @@ impl Installation {
 impl Drop for Installation {
     fn drop(&mut self) {
         let data = self.data();
-        let said = Call::at(self.folder.path())
-            .run_now(self.binary.as_os_str(), &["down", "--data", &data.to_string_lossy()]);
+        let said =
+            Call::at(self.folder.path()).run_now(self.binary.as_os_str(), &["down", "--data", &data.to_string_lossy()]);
         if !said.as_ref().is_ok_and(|f| f.status == Some(0)) {
             eprintln!("`orlop down` failed: {said:?}");
         }

@@ -90,9 +90,9 @@ impl Call {
         };
         let mut command = tokio::process::Command::from(self.command(program, args));
         let output = command.kill_on_drop(true).output();
-        let output = tokio::time::timeout(DEADLINE, output).await.map_err(|_| {
-            Problem::timeout("program-hangs", format!("{} {args:?} has not ended", program.display()))
-        })?;
+        let output = tokio::time::timeout(DEADLINE, output)
+            .await
+            .map_err(|_| Problem::timeout("program-hangs", format!("{} {args:?} has not ended", program.display())))?;
         let output = output.map_err(failed)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Finished { status: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })

@@ -48,7 +48,9 @@ impl<'a> Source<'a> {
     pub fn write(&self, file: &str, text: impl AsRef<[u8]>) -> Result<&Self> {
         let path = self.folder.join(file);
         let parent = path.parent().unwrap_or(&self.folder);
-        std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, text)).map_err(|e| Problem::unavailable("disk", e))?;
+        std::fs::create_dir_all(parent)
+            .and_then(|()| std::fs::write(&path, text))
+            .map_err(|e| Problem::unavailable("disk", e))?;
         Ok(self)
     }
 

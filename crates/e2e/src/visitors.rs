@@ -29,7 +29,11 @@ impl Seen {
             return Ok(());
         }
         let some: Vec<_> = self.failures.iter().take(3).collect();
-        let found = format!("{} of {} requests failed: {some:?}", self.failures.len(), self.answered.len() + self.failures.len());
+        let found = format!(
+            "{} of {} requests failed: {some:?}",
+            self.failures.len(),
+            self.answered.len() + self.failures.len()
+        );
         Err(Problem::internal("visitors-unhappy", found))
     }
 
@@ -79,7 +83,13 @@ impl Drop for Visitors {
     }
 }
 
-async fn visit(client: Client, host: String, visitor: usize, seen: Arc<Mutex<Seen>>, stop: Arc<std::sync::atomic::AtomicBool>) {
+async fn visit(
+    client: Client,
+    host: String,
+    visitor: usize,
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<std::sync::atomic::AtomicBool>,
+) {
     for n in 0_u64.. {
         if stop.load(std::sync::atomic::Ordering::Relaxed) {
             return;

@@ -15,6 +15,7 @@ use crate::down;
 use crate::installation::Installation;
 use crate::up::finish;
 
+/// `orlop demo`: tells the story, then stops everything that was started for it.
 pub(crate) fn main(args: &Demo, globals: &cli::Globals) -> ExitCode {
     crate::log::start();
     let report = Report::new(globals.json);

@@ -21,6 +21,7 @@ const GRACE: Duration = Duration::from_secs(15);
 /// The gateway must have ended within this span.
 const GATEWAY_ENDS: Duration = Duration::from_secs(35);
 
+/// `orlop down`
 pub(crate) fn main(args: &Down, globals: &cli::Globals) -> ExitCode {
     let outcome = Installation::find(args.place.data.as_deref()).and_then(|place| {
         let stopped = stop(&place, args.keep_running)?;

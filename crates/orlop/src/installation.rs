@@ -121,14 +121,17 @@ impl Installation {
         serde_json::from_slice(&std::fs::read(self.run_dir().join("control.json")).ok()?).ok()
     }
 
+    /// Tells other processes of this machine where the control plane is.
     pub(crate) fn write_running(&self, running: &Running) -> Result<()> {
         self.write_private("control.json", running)
     }
 
+    /// Leaves the one-time code for whoever may read this folder.
     pub(crate) fn write_sign_in(&self, sign_in: &SignInFile) -> Result<()> {
         self.write_private("sign-in.json", sign_in)
     }
 
+    /// The one-time code that was left last; it may be used up.
     pub(crate) fn read_sign_in(&self) -> Option<SignInFile> {
         serde_json::from_slice(&std::fs::read(self.run_dir().join("sign-in.json")).ok()?).ok()
     }
@@ -145,30 +148,37 @@ impl Installation {
         Ok(())
     }
 
+    /// The lock, what running processes tell each other, and the platform's own logs.
     pub(crate) fn run_dir(&self) -> PathBuf {
         self.data.join("run")
     }
 
+    /// The gateway's: snapshots, sockets, access log.
     pub(crate) fn gateway_dir(&self) -> PathBuf {
         self.data.join("gateway")
     }
 
+    /// The key under which secrets and the end of the audit trail are sealed.
     pub(crate) fn key_file(&self) -> PathBuf {
         self.data.join("master.key")
     }
 
+    /// Sources, artifacts and logs of builds.
     pub(crate) fn objects_dir(&self) -> PathBuf {
         self.data.join("objects")
     }
 
+    /// One bare repository for each service.
     pub(crate) fn git_dir(&self) -> PathBuf {
         self.data.join("git")
     }
 
+    /// The engine's: instances, unpacked artifacts, caches of builds.
     pub(crate) fn engine_dir(&self) -> PathBuf {
         self.data.join("engine")
     }
 
+    /// What a role of the platform says about itself.
     pub(crate) fn log_file(&self, role: &str) -> PathBuf {
         self.run_dir().join(format!("{role}.log"))
     }

@@ -17,6 +17,7 @@ use crate::{log, spawn};
 /// A platform in the background must be ready within this span.
 const READY: Duration = Duration::from_secs(30);
 
+/// `orlop up`
 pub(crate) fn main(args: Up, globals: &cli::Globals) -> ExitCode {
     let outcome = match args.detach {
         true => detach(&args.configured, globals.json),

@@ -40,8 +40,12 @@ fn templates_work_as_they_are() {
     });
 }
 
-const DJANGO: &Answers =
-    &[("/", 200, "<h1>hello from django</h1>"), ("/healthz", 200, "true"), ("/static/shop.css", 404, ""), ("/x", 404, "")];
+const DJANGO: &Answers = &[
+    ("/", 200, "<h1>hello from django</h1>"),
+    ("/healthz", 200, "true"),
+    ("/static/shop.css", 404, ""),
+    ("/x", 404, ""),
+];
 const FLASK: &Answers = &[("/", 200, "hello from flask"), ("/healthz", 200, "true"), ("/x", 404, "")];
 const EXPRESS: &Answers = &[("/", 200, "hello from express"), ("/healthz", 200, "true"), ("/x", 404, "")];
 const RUST_DEPS: &Answers = &[("/", 200, "hello from rust-deps"), ("/healthz", 200, "ok"), ("/x", 404, "not here")];
@@ -72,7 +76,10 @@ async fn deployed(place: &Installation, fixture: &str, answers: &Answers, logged
 async fn serves(place: &Installation, source: &Source<'_>, answers: &Answers) -> Result<()> {
     for (path, status, text) in answers {
         let answer = source.ask(path).await?;
-        ensure!(answer.status == *status && answer.body.contains(text), "{path}: wanted {status} `{text}`, got {answer:?}");
+        ensure!(
+            answer.status == *status && answer.body.contains(text),
+            "{path}: wanted {status} `{text}`, got {answer:?}"
+        );
     }
     let status = place.client.get::<GetStatus>(&source.path()).await?;
     let dev = status.environments.first();
@@ -145,6 +152,9 @@ async fn template(place: &Installation, template: &str, says: Option<&str>, logg
         ensure!(answer.status == 200 && answer.body.contains(text), "{answer:?}");
     }
     let own = source.logs(&["--json"]).await?;
-    ensure!(own.lines().any(|l| l.contains(r#""stream":"out""#) && l.contains(logged)), "nothing of its own in the log: {own}");
+    ensure!(
+        own.lines().any(|l| l.contains(r#""stream":"out""#) && l.contains(logged)),
+        "nothing of its own in the log: {own}"
+    );
     Ok(())
 }
