@@ -31,6 +31,8 @@ pub async fn connect(ctx: &Ctx<'_>) -> Result<Client> {
     let local = LocalSignIn::find(host);
     let url = match (named, known.current.as_deref(), &local) {
         (Some(url), _, _) => url,
+        // A platform that was started anew here is meant, not the one that was here before.
+        (None, Some(current), Some(local)) if is_local(&server(current)?) => local.url.clone(),
         (None, Some(current), _) => server(current)?,
         (None, None, Some(local)) => local.url.clone(),
         (None, None, None) => return Err(no_server()),

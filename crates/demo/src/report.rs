@@ -1,5 +1,6 @@
 //! What a demonstration says: line by line to a person, one object at the end to a program.
 
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use base::{Problem, Result};
@@ -29,9 +30,7 @@ impl Report {
 
     /// Does one step and tells how it went. A step that fails ends the story.
     pub async fn step(&self, name: &str, work: impl Future<Output = Result<String>>) -> Result<String> {
-        if !self.json {
-            println!("\n▸ {name}");
-        }
+        self.say(&format!("\n▸ {name}"));
         let begun = tokio::time::Instant::now();
         let outcome = work.await;
         let took = begun.elapsed();
@@ -39,12 +38,10 @@ impl Report {
             Ok(seen) => (true, seen.clone()),
             Err(problem) => (false, problem.to_string()),
         };
-        if !self.json {
-            for line in seen.lines() {
-                println!("  {line}");
-            }
-            println!("  {} in {:.1} s", if ok { "done" } else { "FAILED" }, took.as_secs_f64());
+        for line in seen.lines() {
+            self.say(&format!("  {line}"));
         }
+        self.say(&format!("  {} in {:.1} s", if ok { "done" } else { "FAILED" }, took.as_secs_f64()));
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.lock().push(Step { name: name.to_owned(), ok, took_ms, seen });
         outcome
@@ -53,7 +50,7 @@ impl Report {
     /// Something to read that is no step.
     pub fn say(&self, text: &str) {
         if !self.json {
-            println!("{text}");
+            print(text);
         }
     }
 
@@ -67,7 +64,7 @@ impl Report {
         if self.json {
             let ok = outcome.is_ok() && self.all_ok();
             let problem = outcome.as_ref().err().map(ToString::to_string);
-            println!("{:#}", serde_json::json!({ "ok": ok, "problem": problem, "steps": *self.lock() }));
+            print(&format!("{:#}", serde_json::json!({ "ok": ok, "problem": problem, "steps": *self.lock() })));
         }
     }
 
@@ -84,4 +81,9 @@ impl Report {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Step>> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A line for whoever reads; nobody may.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -64,6 +64,21 @@ impl<'a> Source<'a> {
         self.write(file, text.replacen(old, new, 1))
     }
 
+    /// Takes all files away but what git keeps.
+    pub fn clear(&self) -> Result<()> {
+        let failed = |e| Problem::unavailable("disk", e);
+        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            match path.is_dir() {
+                true if path.ends_with(".git") => Ok(()),
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            }
+            .map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Runs git in the folder.
     pub async fn git(&self, args: &[&str]) -> Result<crate::Finished> {
         self.place.program(&self.folder, "git", args).await

@@ -206,17 +206,26 @@ fn from_form<T: DeserializeOwned>(text: &str, place: &str) -> Result<T> {
     serde_urlencoded::from_str(text).map_err(|e| Problem::unprocessable("bad-parameter", e).at(place))
 }
 
+/// A body is one JSON object. Whether it is JSON at all is told first: else a slip behind an unknown
+/// key would go by the name of the key.
 fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     let text = if text.is_empty() { b"{}" } else { text };
-    serde_json::from_slice(text).map_err(|e| {
-        let place = format!("body:{}:{}", e.line(), e.column());
-        let shown = e.to_string();
-        let message = shown.split(" at line ").next().unwrap_or_default().to_owned();
-        match e.classify() {
-            serde_json::error::Category::Data => Problem::unprocessable("bad-body", message).at(place),
-            _ => Problem::invalid("bad-json", message).at(place),
-        }
-    })
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).map_err(|e| bad_body(&e))?;
+    // Else the fields of a type could be given by their order, as an array.
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::unprocessable("bad-body", "the body is not a JSON object").at("body:1:1"));
+    }
+    serde_json::from_slice(text).map_err(|e| bad_body(&e))
+}
+
+fn bad_body(e: &serde_json::Error) -> Problem {
+    let place = format!("body:{}:{}", e.line(), e.column());
+    let shown = e.to_string();
+    let message = shown.split(" at line ").next().unwrap_or_default();
+    match e.classify() {
+        serde_json::error::Category::Data => Problem::unprocessable("bad-body", message).at(place),
+        _ => Problem::invalid("bad-json", message).at(place),
+    }
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<serde_json::Value> {

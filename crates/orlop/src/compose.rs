@@ -91,7 +91,7 @@ fn migrations() -> Vec<Migration> {
 
 /// Fills in what the machine has: where programs are, what may be read, what builds are told.
 fn use_toolchain(config: &mut Config, mut env: BTreeMap<String, String>) -> BuildEnvironment {
-    let found = toolchain::find(&env, &config.build.pass_env, &config.build.path);
+    let found = toolchain::find(&env, &config.build.pass_env, &config.build.path, &config.data);
     config.build.path = found.path;
     config.instance.host_paths.extend(found.programs.iter().cloned());
     config.build.host_paths.extend(found.programs);

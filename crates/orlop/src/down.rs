@@ -41,12 +41,16 @@ pub(crate) struct Stopped {
     pub control: bool,
     pub instances: usize,
     pub gateway: bool,
+    /// Whether everything but the control plane was left running on purpose.
+    pub kept: bool,
 }
 
 impl Stopped {
     fn sentence(&self) -> String {
         match self {
-            Self { control: false, instances: 0, gateway: false } => "Nothing was running.".to_owned(),
+            Self { control: true, kept: true, .. } => "Control plane stopped; services and gateway go on.".to_owned(),
+            Self { control: false, kept: true, .. } => "No control plane ran.".to_owned(),
+            Self { control: false, instances: 0, gateway: false, .. } => "Nothing was running.".to_owned(),
             Self { instances, .. } => {
                 let which =
                     |was: bool, what: &str| if was { format!("{what} stopped") } else { format!("no {what} ran") };
@@ -74,7 +78,7 @@ pub(crate) fn stop(place: &Installation, keep_running: bool) -> Result<Stopped> 
         None => false,
     };
     if keep_running || !place.engine_dir().exists() {
-        return Ok(Stopped { control, ..Stopped::default() });
+        return Ok(Stopped { control, kept: keep_running, ..Stopped::default() });
     }
     let _lock = place.lock()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -82,7 +86,7 @@ pub(crate) fn stop(place: &Installation, keep_running: bool) -> Result<Stopped> 
     runtime.block_on(async {
         let instances = stop_instances(place).await?;
         let gateway = stop_gateway(place).await?;
-        Ok(Stopped { control, instances, gateway })
+        Ok(Stopped { control, instances, gateway, kept: false })
     })
 }
 

@@ -11,9 +11,16 @@ use std::process::{Child, Command, Stdio};
 
 use base::{Problem, Result};
 
-/// The binary itself. The path stays right when the file is replaced by a new version.
+/// The binary itself, as it was called when this was first asked: once the file was replaced by a
+/// new version, the system calls the old one deleted.
 pub(crate) fn own_binary() -> Result<std::path::PathBuf> {
-    std::env::current_exe().map_err(|e| Problem::internal("no-own-path", format!("cannot find the own binary: {e}")))
+    static FOUND: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found.clone());
+    }
+    let found = std::env::current_exe()
+        .map_err(|e| Problem::internal("no-own-path", format!("cannot find the own binary: {e}")))?;
+    Ok(FOUND.get_or_init(|| found).clone())
 }
 
 /// Starts the own binary in another role, in a process group of its own (a Ctrl-C in the terminal

@@ -23,13 +23,14 @@ pub(crate) struct Toolchain {
 }
 
 /// Looks at the environment of `orlop up`. `pass` are the patterns of variables handed to builds.
-pub(crate) fn find(env: &BTreeMap<String, String>, pass: &[String], path: &str) -> Toolchain {
+/// Nothing that holds or is beneath the data folder is lent.
+pub(crate) fn find(env: &BTreeMap<String, String>, pass: &[String], path: &str, data: &Path) -> Toolchain {
     let home = env.get("HOME").map(PathBuf::from).unwrap_or_default();
     let named = if path.is_empty() { env.get("PATH").map_or(PATH_DEFAULT, String::as_str) } else { path };
     let folders: Vec<PathBuf> = named.split(':').filter(|p| p.starts_with('/')).map(PathBuf::from).collect();
     let folders: Vec<PathBuf> = folders.into_iter().map(|f| resolved(&f)).filter(|f| f.is_dir()).collect();
-    let programs: BTreeSet<PathBuf> = folders.iter().map(|f| root_of(f)).filter(|f| is_lendable(f)).collect();
-    let mut found = Found::default();
+    let programs: BTreeSet<PathBuf> = folders.iter().map(|f| root_of(f)).filter(|f| is_lendable(f, data)).collect();
+    let mut found = Found { data: data.to_owned(), ..Found::default() };
     found.variable("RUSTUP_HOME", env, &home.join(".rustup"));
     found.variable("PIP_CONFIG_FILE", env, &home.join(".config/pip/pip.conf"));
     found.variable("NPM_CONFIG_USERCONFIG", env, &home.join(".npmrc"));
@@ -52,13 +53,14 @@ pub(crate) fn find(env: &BTreeMap<String, String>, pass: &[String], path: &str) 
 
 #[derive(Default)]
 struct Found {
+    data: PathBuf,
     paths: BTreeSet<PathBuf>,
     variables: BTreeMap<String, String>,
 }
 
 impl Found {
     fn lend(&mut self, path: &Path) {
-        if is_lendable(path) {
+        if is_lendable(path, &self.data) {
             self.paths.insert(path.to_owned());
         }
     }
@@ -73,9 +75,20 @@ impl Found {
     }
 }
 
-/// Whether a path is there, is no part of the system that everybody sees anyway, and is not everything.
-fn is_lendable(path: &Path) -> bool {
-    path.exists() && path != Path::new("/") && !SYSTEM.iter().any(|system| path.starts_with(system))
+/// Whether a path is there, is no part of the system that everybody sees anyway, and is nothing
+/// that an engine would refuse to lend: the platform's own files, or everything.
+fn is_lendable(path: &Path, data: &Path) -> bool {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let private = |path: &Path| data.starts_with(path) || path.starts_with(data);
+    let beneath = |folders: &[&str]| folders.iter().any(|folder| path.starts_with(folder) || real.starts_with(folder));
+    let whole = [Path::new("/"), Path::new("/etc")];
+    path.exists()
+        && !beneath(&SYSTEM)
+        && !beneath(&["/proc", "/sys", "/dev"])
+        && !private(path)
+        && !private(&real)
+        && !whole.contains(&path)
+        && !whole.contains(&real.as_path())
 }
 
 /// A folder of pyenv's shims stands for the version that is chosen there: shims are scripts that
@@ -127,11 +140,14 @@ mod tests {
         let mut env =
             env(&[("PATH", Path::new(&path)), ("PIP_FIND_LINKS", &dir.path().join("wheels")), ("HOME", dir.path())]);
         env.insert("AWS_SECRET_ACCESS_KEY".into(), "x".into());
-        let found = find(&env, &["PIP_*".into()], "");
+        let data = dir.path().join("data");
+        let found = find(&env, &["PIP_*".into()], "", &data);
         assert_eq!(found.path, format!("{}:/usr/bin", tool.join("bin").display()));
         assert_eq!(found.programs, [tool]);
         assert_eq!(found.build_only, [dir.path().join("wheels")]);
         assert_eq!(found.variables.keys().collect::<Vec<_>>(), ["PIP_FIND_LINKS"]);
+        let inside = find(&env, &[], "", &dir.path().join("tool/data"));
+        assert!(inside.programs.is_empty(), "a folder that holds the data folder is not lent");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `orlop up`: the control plane, and what it tells the person who started it.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,9 +49,10 @@ pub(crate) fn finish(outcome: Result<()>, json: bool) -> ExitCode {
         println!("{}", serde_json::to_string_pretty(&body).unwrap_or_default());
     } else {
         eprintln!("error: {}", problem.message);
-        for (what, text) in [("where", &problem.place), ("fix", &problem.hint)] {
+        for (what, text) in [("at  ", problem.place.as_deref()), ("fix ", problem.hint.as_deref()), ("code", Some(&*problem.code))]
+        {
             if let Some(text) = text {
-                eprintln!("  {what}: {text}");
+                eprintln!("  {what}  {text}");
             }
         }
     }
@@ -148,8 +150,9 @@ fn said(log: &std::path::Path, before: u64) -> Problem {
     let new = bytes.get(usize::try_from(before).unwrap_or(0)..).unwrap_or_default();
     let text = String::from_utf8_lossy(new);
     let line = |what: &str| text.lines().find_map(|l| l.trim().strip_prefix(what).map(str::to_owned));
-    let problem = Problem::unavailable("not-started", line("error: ").unwrap_or_else(|| text.trim().to_owned()));
-    match line("fix: ") {
+    let code = line("code  ").unwrap_or_else(|| "not-started".to_owned());
+    let problem = Problem::unavailable(code, line("error: ").unwrap_or_else(|| text.trim().to_owned()));
+    match line("fix   ") {
         Some(fix) => problem.hint(fix),
         None => problem.hint(format!("its log is {}", log.display())),
     }
@@ -157,19 +160,25 @@ fn said(log: &std::path::Path, before: u64) -> Problem {
 
 fn announce(running: &Running, sign_in: &SignInFile, json: bool) {
     let link = format!("{}/sign-in?code={}", sign_in.url, sign_in.code);
-    if json {
-        let value = serde_json::json!({ "running": running, "signIn": { "link": link, "code": sign_in.code, "expires": sign_in.expires } });
-        println!("{value:#}");
-        return;
-    }
-    println!("Orlop is up.");
-    println!("  API       {}", running.url);
-    println!("  services  {} (SERVICE-ENVIRONMENT.localhost)", running.gateway);
-    println!();
-    println!("Sign in once, from this machine, until {}:", sign_in.expires);
-    println!("  browser   {link}");
-    println!("  terminal  orlop login {} --code {}", running.url, sign_in.code);
-    println!("            (not needed here: the next `orlop` command of this user signs in by itself)");
-    println!();
-    println!("Next: `orlop deploy` in any folder with code, or `orlop new web hello` to begin with a template.");
+    let text = if json {
+        let sign_in = serde_json::json!({ "link": link, "code": sign_in.code, "expires": sign_in.expires });
+        format!("{:#}\n", serde_json::json!({ "running": running, "signIn": sign_in }))
+    } else {
+        format!(
+            "Orlop is up.\n\
+             \x20 API       {url}\n\
+             \x20 services  {gateway} (SERVICE-ENVIRONMENT.localhost)\n\n\
+             Sign in once, from this machine, until {until}:\n\
+             \x20 browser   {link}\n\
+             \x20 terminal  orlop login {url} --code {code}\n\
+             \x20           (not needed here: the next `orlop` command of this user signs in by itself)\n\n\
+             Next: `orlop deploy` in any folder with code, or `orlop new web hello` to begin with a template.\n",
+            url = running.url,
+            gateway = running.gateway,
+            until = sign_in.expires,
+            code = sign_in.code,
+        )
+    };
+    // Nobody listens any more: the platform goes on all the same.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

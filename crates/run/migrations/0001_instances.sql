@@ -6,6 +6,7 @@ CREATE TABLE run_instance (
   release_id TEXT NOT NULL,
   process TEXT NOT NULL,
   generation BIGINT NOT NULL,
+  stop_ms BIGINT NOT NULL,
   state TEXT NOT NULL,
   crashed BIGINT NOT NULL,
   created BIGINT NOT NULL,

@@ -15,6 +15,7 @@ use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kernel::{ByteStream, Ctx, Mounted, Permit, Platform, RawCall, RawReply, RequestInfo, authorize};
 
+use crate::still::Still;
 use crate::{credential, idempotency, reply};
 
 /// Uploads and pushes may take this long.
@@ -67,7 +68,8 @@ async fn carry_out(
 ) -> Result<(RawReply, bool)> {
     let row = one.row;
     let (head, body) = request.into_parts();
-    let permit = authorize(platform, &credential::credential(&head.headers), row.access, &params).await?;
+    let credential = credential::credential(&head.headers);
+    let permit = authorize(platform, &credential, row.access, &params).await?;
     let key = match row.method.is_mutating() && row.shape != Shape::Raw {
         true => idempotency::key(head.headers.get("idempotency-key"))?,
         false => None,
@@ -90,8 +92,12 @@ async fn carry_out(
         last_event_id: text(&head.headers, "last-event-id"),
         head,
     };
+    let still = Still { platform: platform.clone(), credential, access: row.access, params: call.path.clone() };
     let ctx = Ctx::new(platform.clone(), permit, Some(info));
-    Ok(((one.handler)(ctx, call).await?, false))
+    Ok(match (one.handler)(ctx, call).await? {
+        RawReply::Events(events) => (RawReply::Events(still.watch(events)), false),
+        reply => (reply, false),
+    })
 }
 
 /// A public call has no actor whose key it could be.

@@ -14,6 +14,7 @@ mod pages;
 mod platform;
 mod reply;
 mod router;
+mod still;
 
 pub use axum::Router;
 pub use listen::{Options, Server};

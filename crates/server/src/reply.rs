@@ -63,13 +63,35 @@ fn sse(events: EventStream<serde_json::Value>) -> Sse<impl Stream<Item = Result<
 
 /// The response to a call that was refused or failed.
 pub(crate) fn refusal(row: &Row, shown: &Problem, id: String) -> Response {
-    let mut response = problem(shown, Some(id.clone()));
+    let way_on = || shown.clone().hint(way_on(row, shown.kind));
+    let mut response = match shown.hint {
+        Some(_) => problem(shown, Some(id.clone())),
+        None => problem(&way_on(), Some(id.clone())),
+    };
     if shown.kind == Kind::Unauthenticated {
         // git asks for a password only when it is offered `Basic` (RFC 7617).
         let offer = if row.shape == Shape::Raw { "Basic realm=\"orlop\"" } else { "Bearer realm=\"orlop\"" };
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(offer));
     }
     with_id(response, &id)
+}
+
+/// What to do, where the one who refused did not say.
+fn way_on(row: &Row, kind: Kind) -> String {
+    match kind {
+        Kind::Invalid | Kind::Unprocessable | Kind::TooLarge => {
+            format!("`{}` in GET /openapi.json says what it takes", row.id)
+        }
+        Kind::Unauthenticated => "`orlop login`, or send `Authorization: Bearer TOKEN`".to_owned(),
+        Kind::Forbidden => "ask an owner of the team or a platform admin".to_owned(),
+        Kind::NotFound => "look at the list of what there is".to_owned(),
+        Kind::Conflict => "look at how it is now, and decide anew".to_owned(),
+        Kind::Stale => "read it again, and send the ETag of that answer as `If-Match`".to_owned(),
+        Kind::Internal => "ask whoever runs the platform, and name this request's id".to_owned(),
+        Kind::TooMany | Kind::Unavailable | Kind::Timeout => {
+            "repeat it after a moment, with the same `Idempotency-Key`: what was done is not done twice".to_owned()
+        }
+    }
 }
 
 /// A problem as `application/problem+json` (RFC 9457). What went wrong inside stays inside.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use api::Method;
 use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -39,9 +40,14 @@ fn route(platform: Platform, one: Mounted) -> MethodRouter<pages::State> {
         Method::Patch => MethodFilter::PATCH,
         Method::Delete => MethodFilter::DELETE,
     };
-    on(filter, move |params: RawPathParams, request: Request| {
+    on(filter, move |params: Result<RawPathParams, RawPathParamsRejection>, request: Request| {
         let (platform, one) = (platform.clone(), Arc::clone(&one));
-        async move { answer(platform, one, &params, request).await }
+        async move {
+            match params {
+                Ok(params) => answer(platform, one, &params, request).await,
+                Err(_) => reply::problem(&path_unreadable(), None),
+            }
+        }
     })
 }
 
@@ -55,10 +61,18 @@ fn method_not_allowed() -> Problem {
         .hint("GET /openapi.json lists the methods of every path")
 }
 
-/// The status of a problem, where it is not the one of its kind (RFC 9110 §15.5.6).
+fn path_unreadable() -> Problem {
+    Problem::invalid("bad-path", "the path is not UTF-8 once it is percent-decoded")
+        .at("path")
+        .hint("GET /openapi.json lists all paths and what their parameters are")
+}
+
+/// The status of a problem, where it is not the one of its kind (RFC 9110 §15.5.6, §15.5.16).
 pub(crate) fn status_of(problem: &Problem) -> StatusCode {
-    if problem.code == "method-not-allowed" {
-        return StatusCode::METHOD_NOT_ALLOWED;
+    match &*problem.code {
+        "method-not-allowed" => return StatusCode::METHOD_NOT_ALLOWED,
+        "not-json" => return StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        _ => {}
     }
     StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -34,19 +34,27 @@ const FOREIGN: [&str; 22] = [
 
 /// The text as PostgreSQL gets it.
 pub(crate) fn for_postgres(sql: &str) -> String {
-    let mut before = String::new();
+    let mut before = "";
     let mut out = String::with_capacity(sql.len().saturating_mul(2));
-    for piece in pieces(sql) {
+    let mut rest = pieces(sql).into_iter();
+    while let Some(piece) = rest.next() {
         out.push_str(piece);
         if is_word(piece) {
-            // `CAST(x AS TEXT)` takes no collation.
-            if piece.eq_ignore_ascii_case("TEXT") && !before.eq_ignore_ascii_case("AS") {
+            // `CAST(x AS TEXT)` takes no collation; a column may be called `text`.
+            let is_name = before_type(rest.clone());
+            if piece.eq_ignore_ascii_case("TEXT") && !before.eq_ignore_ascii_case("AS") && !is_name {
                 out.push_str(" COLLATE \"C\"");
             }
-            before = piece.to_owned();
+            before = piece;
         }
     }
     out
+}
+
+/// Whether a type is the very next thing, blanks aside: what stands before it is a column's name.
+fn before_type<'a>(mut rest: impl Iterator<Item = &'a str>) -> bool {
+    let next = rest.find(|piece| !piece.trim().is_empty());
+    next.is_some_and(|word| ["TEXT", "BIGINT"].iter().any(|t| t.eq_ignore_ascii_case(word)))
 }
 
 /// Refuses a schema text that would differ between the two.
@@ -92,6 +100,8 @@ mod tests {
         let sql = "CREATE TABLE t (a TEXT NOT NULL, b BIGINT, -- TEXT\n c text DEFAULT 'TEXT', PLAINTEXT BIGINT);";
         let want = "CREATE TABLE t (a TEXT COLLATE \"C\" NOT NULL, b BIGINT, -- TEXT\n c text COLLATE \"C\" DEFAULT 'TEXT', PLAINTEXT BIGINT);";
         assert_eq!(for_postgres(sql), want);
+        let named = "CREATE TABLE t (text TEXT NOT NULL, text BIGINT)";
+        assert_eq!(for_postgres(named), "CREATE TABLE t (text TEXT COLLATE \"C\" NOT NULL, text BIGINT)");
         assert_eq!(for_postgres("SELECT CAST(a AS TEXT)"), "SELECT CAST(a AS TEXT)");
         assert_eq!(for_postgres("é '"), "é '");
     }

@@ -1,6 +1,7 @@
 //! Endpoint bodies.
 
 mod audit;
+mod page;
 mod people;
 mod settings;
 mod sign_in;

@@ -32,9 +32,16 @@ async fn list(ctx: Ctx, call: Call<ListSettings>, vault: &SettingVault) -> Resul
     page(rows.into_iter().filter(|row| !row.removed), vault)
 }
 
-async fn list_platform(ctx: Ctx, _: Call<ListPlatformSettings>, vault: &SettingVault) -> Result<Answer<Page<Setting>>> {
+async fn list_platform(
+    ctx: Ctx,
+    call: Call<ListPlatformSettings>,
+    vault: &SettingVault,
+) -> Result<Answer<Page<Setting>>> {
     let rows = state::newest_of(&mut ctx.read().await?, None).await?;
-    page(rows.into_iter().filter(|row| !row.removed), vault)
+    let rows = rows.into_iter().filter(|row| !row.removed).collect();
+    let Page { items, next } = super::page::cut(rows, &call.query, |row| row.name.to_string())?;
+    let items = items.into_iter().map(|row| wire(row, vault)).collect::<Result<_>>()?;
+    Ok(Page { items, next }.into())
 }
 
 async fn versions(ctx: Ctx, call: Call<ListSettingVersions>, vault: &SettingVault) -> Result<Answer<Page<Setting>>> {

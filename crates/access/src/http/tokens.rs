@@ -29,10 +29,11 @@ pub(crate) struct Wanted {
 }
 
 /// The caller's own tokens.
-pub(crate) async fn list(ctx: Ctx, _: Call<ListTokens>) -> Result<Answer<Page<Token>>> {
+pub(crate) async fn list(ctx: Ctx, call: Call<ListTokens>) -> Result<Answer<Page<Token>>> {
     let mut read = ctx.read().await?;
     let rows = state::tokens_of(&mut read, me(&ctx)?, TOKENS_MAX).await?;
-    Ok(Page::whole(rows.into_iter().map(TokenRow::wire).collect()).into())
+    let tokens = rows.into_iter().map(TokenRow::wire).collect();
+    Ok(super::page::cut(tokens, &call.query, |token: &Token| token.token.to_string())?.into())
 }
 
 /// Issues a token that can do no more than the caller's own credential.

@@ -114,6 +114,10 @@ async fn call(row: &Row, api: &Api) -> Reply {
     assert!(!path.contains('{'), "{} has a parameter that this test does not know", row.path);
     let method: Method = row.method.word().parse().expect("a method");
     let request = api.request(method, &path);
+    let request = match row.id {
+        "gitRefs" => request.query(&[("service", "git-receive-pack")]),
+        _ => request,
+    };
     let request = match (row.shape, row.method.is_mutating()) {
         (Shape::Json | Shape::Events, true) => request.json(&json!({ "no-such-key": 1 })),
         (Shape::Upload, _) => request.body("nonsense"),

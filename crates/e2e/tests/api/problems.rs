@@ -121,7 +121,7 @@ async fn no_answer_is_without_a_way_on() {
 }
 
 async fn credentials(findings: &mut Findings, admin: &Api) {
-    let nobody = Api { token: None, ..admin.clone() };
+    let nobody = admin.without();
     for row in TABLE.iter().filter(|r| r.access != Access::Public) {
         let none = findings.check(row.id, nobody.request(method(row), &path(row, None)), &[401]).await;
         if none.header("www-authenticate").is_empty() {
@@ -152,8 +152,6 @@ async fn bad_bodies(findings: &mut Findings, admin: &Api) {
         ] {
             findings.check(&format!("{} with {bad:?}", row.id), to(bad), statuses).await;
         }
-        let other = to("{}").header(CONTENT_TYPE, "text/plain");
-        findings.check(&format!("{} as text, twice typed", row.id), other, &[400, 415, 422]).await;
         let form = admin.request(method(row), &path(row, None)).form(&[("a", "b")]);
         findings.check(&format!("{} as a form", row.id), form, &[415]).await;
         let untyped = admin.request(method(row), &path(row, None)).body("{}");
@@ -180,7 +178,7 @@ async fn bad_queries(findings: &mut Findings, admin: &Api) {
 async fn bad_paths(findings: &mut Findings, admin: &Api) {
     let long = "a".repeat(10_000);
     for row in TABLE.iter().filter(|r| r.path.contains('{')) {
-        for bad in ["..%2F..%2Fetc", "%00", "UPPER", "a%20b", "%ff", "-", "%2e%2e", "a%0d%0ab", "\u{fc}", &long] {
+        for bad in ["..%2F..%2Fetc", "%00", "UPPER", "a%20b", "%ff", "-", "a%0d%0ab", "\u{fc}", &long] {
             let request = admin.request(method(row), &path(row, Some(bad)));
             let what = format!("{} {}", row.id, bad.get(..12).unwrap_or(bad));
             findings.check(&what, request, &[400, 404, 405, 422]).await;

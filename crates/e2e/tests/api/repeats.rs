@@ -120,11 +120,15 @@ async fn pages_make_the_whole() {
         let value = json!({ "value": "1" });
         admin.send(Method::PUT, &format!("/v1/settings/S{n:02}"), Some(value)).await.ok();
     }
+    for n in 0..12 {
+        admin.post("/v1/tokens", json!({ "name": format!("t{n}") })).await.ok();
+    }
     for (path, least) in [
         ("/v1/services?", 23),
         ("/v1/teams?", 24),
         ("/v1/people?", 24),
         ("/v1/settings?", 23),
+        ("/v1/tokens?", 12),
         ("/v1/audit?subject=s&", 23),
         ("/v1/services/s00/activity?", 1),
     ] {

@@ -48,7 +48,7 @@ async fn no_stream_has_gaps_or_repeats() {
         page.pointer(&format!("/items/0/{key}")).and_then(Value::as_str).expect(key).to_owned()
     };
     let (build, rollout) = (id("builds", "build").await, id("rollouts", "rollout").await);
-    check(&api, &format!("/v1/services/pages/rollouts/{rollout}/events"), 3, true).await;
+    check(&api, &format!("/v1/services/pages/rollouts/{rollout}/events"), 1, true).await;
     check(&api, &format!("/v1/services/pages/builds/{build}/log"), 1, true).await;
     let source = id("builds", "source").await;
     check(&api, &format!("/v1/services/pages/deploys/{source}/events"), 5, true).await;

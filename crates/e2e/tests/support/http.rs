@@ -1,4 +1,5 @@
 //! The API as any client sees it.
+#![allow(dead_code, reason = "each test target uses its part")]
 
 use std::time::Duration;
 
@@ -56,6 +57,11 @@ impl Api {
     pub fn anonymous(up: &Up) -> Self {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(40)).build().expect("a client");
         Self { url: up.url.clone(), token: None, client }
+    }
+
+    /// The same without a credential.
+    pub fn without(&self) -> Self {
+        Self { token: None, ..self.clone() }
     }
 
     pub fn with(&self, token: &str) -> Self {

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,6 +15,9 @@ use tempfile::TempDir;
 
 /// Nothing that a test waits for takes longer.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Settings that make tests short. All are what an operator could choose.
+const BRISK: &[&str] = &["--set", "rollout.verify=500ms", "--set", "rollout.worker_ready=1s"];
 
 /// An installation; not started by itself.
 pub struct Installation {
@@ -26,6 +30,8 @@ pub struct Installation {
     pub user: Option<u32>,
     /// Further flags of `orlop up`.
     pub flags: Vec<String>,
+    /// Where it listens once it was up: it comes back there.
+    listens: Mutex<(String, String)>,
 }
 
 /// What `orlop up --detach --json` said.
@@ -70,6 +76,11 @@ pub fn binary() -> PathBuf {
     beside
 }
 
+/// Any free port of this machine.
+fn free() -> String {
+    "127.0.0.1:0".to_owned()
+}
+
 /// A fixture of this crate.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
@@ -83,6 +94,11 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "this did not come about: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Whether a process still runs; one that nobody has taken note of yet does not.
+pub fn runs(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// Says that something was not tested, past the capture of the test harness.
@@ -102,7 +118,7 @@ impl Installation {
         if let Some(user) = user {
             std::os::unix::fs::chown(home.path(), Some(user), Some(user)).expect("root may give files away");
         }
-        Self { data: home.path().join("data"), home, binary: binary(), user, flags: Vec::new() }
+        Self { data: home.path().join("data"), home, binary: binary(), user, flags: Vec::new(), listens: Mutex::new((free(), free())) }
     }
 
     pub fn home(&self) -> &Path {
@@ -113,10 +129,14 @@ impl Installation {
     #[track_caller]
     pub fn up(&self) -> Up {
         let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
-        let args = [&["up", "--detach", "--json", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0"], &*flags];
-        let ran = self.orlop(args.concat()).ok();
+        let (api, gateway) = self.listens.lock().expect("nobody panicked here").clone();
+        let args = ["up", "--detach", "--json", "--listen", &*api, "--gateway-listen", &*gateway];
+        let ran = self.orlop([&args, BRISK, &*flags].concat()).ok();
         let said = ran.json();
         let text = |at: &str| said.pointer(at).and_then(Value::as_str).expect(at).to_owned();
+        let address = |url: String| url.trim_start_matches("http://").to_owned();
+        *self.listens.lock().expect("nobody panicked here") =
+            (address(text("/running/url")), address(text("/running/gateway")));
         Up {
             pid: said.pointer("/running/pid").and_then(Value::as_i64).and_then(|p| i32::try_from(p).ok()).expect("pid"),
             url: text("/running/url"),

@@ -180,7 +180,15 @@ mod tests {
 
     fn known(n: u8, state: KnownState) -> Known {
         let release = ReleaseId::new(Time::default(), [0; 10]);
-        Known { id: id(n), key: key(), release, generation: Generation(1), state, created: Time::default() }
+        Known {
+            id: id(n),
+            key: key(),
+            release,
+            generation: Generation(1),
+            state,
+            stop: Duration::ZERO,
+            created: Time::default(),
+        }
     }
 
     fn seen(n: u8, state: InstanceState) -> InstanceSeen {

@@ -1,5 +1,7 @@
 //! Values of this subject.
 
+use std::time::Duration;
+
 use base::{EnvironmentName, Generation, InstanceId, ProcessName, ReleaseId, RolloutId, ServiceName, Time};
 
 /// One process of one set in one place.
@@ -20,6 +22,8 @@ pub(crate) struct Known {
     pub release: ReleaseId,
     pub generation: Generation,
     pub state: KnownState,
+    /// SIGTERM to SIGKILL, as the manifest of its release says.
+    pub stop: Duration,
     pub created: Time,
 }
 

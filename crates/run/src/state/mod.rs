@@ -1,11 +1,13 @@
 //! All SQL of this capability's own tables.
 
+use std::time::Duration;
+
 use base::{EnvironmentName, Generation, InstanceId, ProcessName, Result, RolloutId, ServiceName, Time};
 use store::{Read, Row, Tx, args};
 
 use crate::model::{Key, Known, KnownState, Tally};
 
-const COLUMNS_ALL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, state, crashed, \
+const COLUMNS_ALL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, stop_ms, state, crashed, \
      created, ended FROM run_instance ORDER BY id";
 
 /// Every recorded instance, oldest first.
@@ -15,7 +17,7 @@ pub(crate) async fn instances(read: &mut impl Read) -> Result<Vec<Known>> {
 
 /// The recorded instances of a service, oldest first.
 pub(crate) async fn instances_of(read: &mut impl Read, service: &ServiceName) -> Result<Vec<Known>> {
-    const SQL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, state, crashed, \
+    const SQL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, stop_ms, state, crashed, \
          created, ended FROM run_instance WHERE service = $1 ORDER BY id";
     read.rows(SQL, args![service]).await?.iter().map(known).collect()
 }
@@ -37,6 +39,7 @@ fn known(row: &Row) -> Result<Known> {
         release: row.parse("release_id")?,
         generation: Generation(row.int("generation")?),
         state,
+        stop: Duration::from_millis(row.number("stop_ms")?),
         created: row.time("created")?,
     })
 }
@@ -44,9 +47,10 @@ fn known(row: &Row) -> Result<Known> {
 /// Records a decision to have an instance.
 pub(crate) async fn insert(tx: &mut Tx, known: &Known) -> Result<()> {
     const SQL: &str = "INSERT INTO run_instance \
-         (id, service, environment, rollout, release_id, process, generation, state, crashed, created, ended) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, NULL)";
-    let Known { id, key, release, generation, state, created } = known;
+         (id, service, environment, rollout, release_id, process, generation, stop_ms, state, crashed, created, ended) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, NULL)";
+    let Known { id, key, release, generation, state, stop, created } = known;
+    let stop_ms = i64::try_from(stop.as_millis()).unwrap_or(i64::MAX);
     tx.execute(
         SQL,
         args![
@@ -57,6 +61,7 @@ pub(crate) async fn insert(tx: &mut Tx, known: &Known) -> Result<()> {
             *release,
             &key.process,
             *generation,
+            stop_ms,
             state.word(),
             *created
         ],

@@ -13,9 +13,6 @@ use crate::decide::{Act, Plan, Want, decide};
 use crate::model::{Key, Known, KnownState, Tally};
 use crate::state;
 
-/// A process that was never told how long it may take to stop gets this.
-const STOP_DEFAULT: Duration = Duration::from_secs(15);
-
 /// Makes the instances as they are wanted.
 pub(crate) struct Instances;
 
@@ -176,7 +173,7 @@ fn decide_all(ctx: &Ctx, view: &View) -> Vec<Decided> {
 /// Gives the new instances of a plan their identity.
 fn new_instances(ctx: &Ctx, view: &View, decided: &Decided) -> Vec<Known> {
     let count = decided.plan.acts.iter().filter(|act| **act == Act::New).count();
-    let Some((set, _, generation)) = view.wanted(&decided.key) else { return Vec::new() };
+    let Some((set, process, generation)) = view.wanted(&decided.key) else { return Vec::new() };
     (0..count)
         .map(|_| Known {
             id: ctx.new_id(InstanceId::new),
@@ -184,6 +181,7 @@ fn new_instances(ctx: &Ctx, view: &View, decided: &Decided) -> Vec<Known> {
             release: set.release,
             generation,
             state: KnownState::Wanted,
+            stop: process.stop.0,
             created: ctx.now(),
         })
         .collect()
@@ -234,13 +232,16 @@ async fn act(ctx: &Ctx, view: &View, decided: &[Decided]) -> (Status, BTreeMap<K
 async fn act_one(ctx: &Ctx, view: &View, one: &Decided, status: &mut Status) -> Result<()> {
     let engine = &ctx.platform().ports().engine;
     let generation = view.generation(&one.key);
-    let grace = view.wanted(&one.key).map_or(STOP_DEFAULT, |(_, process, _)| process.stop.0);
+    let grace = |id: &InstanceId| {
+        let known = view.known.get(&one.key).into_iter().flatten().find(|known| known.id == *id);
+        known.map_or(Duration::ZERO, |known| known.stop)
+    };
     let mut first_problem = None;
     for act in &one.plan.acts {
         let outcome = match act {
             Act::New => Ok(()),
             Act::Start(id) => start::start(ctx, view, &one.key, *id).await.map(|()| status.started += 1),
-            Act::Stop(id) => engine.stop(*id, generation, grace).await.map(|()| status.stopped += 1),
+            Act::Stop(id) => engine.stop(*id, generation, grace(id)).await.map(|()| status.stopped += 1),
             Act::Ended { .. } => {
                 status.ended += 1;
                 Ok(())

@@ -91,8 +91,11 @@ pub fn the_newest_wish_holds(sight: &Sight) -> Vec<Violation> {
     for (_, seen) in sight.all::<RolloutSeen>() {
         let here = place(&seen.service, &seen.environment);
         removed.insert(here.clone(), sight.removed.contains(&seen.service));
-        if seen.state == RolloutState::Succeeded {
-            newest.insert(here, seen.rollout);
+        // A service that was restored runs nothing if the rollout that should start it again failed.
+        match seen.state {
+            RolloutState::Succeeded => drop(newest.insert(here, seen.rollout)),
+            state if state.is_final() => drop(newest.remove(&here)),
+            _ => {}
         }
     }
     let wishes = sight.latest::<InstancesWanted>();

@@ -1,13 +1,13 @@
 //! People: requests through the real handlers, repeated under one key until they are answered.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::Access;
 use base::{Digest, Problem, Result, Secret};
 use bytes::Bytes;
 use futures_util::stream;
-use kernel::{Credential, Ctx, ErasedHandler, Platform, RawCall, RawReply, RequestInfo, authorize, idempotency_find};
+use kernel::{Credential, Ctx, Mounted, Platform, RawCall, RawReply, RequestInfo, authorize, idempotency_find};
 use serde_json::Value;
 
 use super::{Ended, World};
@@ -151,19 +151,19 @@ impl World {
         id: &str,
     ) -> Result<impl Future<Output = Result<Value>> + 'static> {
         let life = self.life.as_ref().ok_or_else(|| Problem::unavailable("down", "the control plane is down"))?;
-        let (row, handler) = life
+        let mounted = life
             .handlers
             .get(request.endpoint)
             .cloned()
             .ok_or_else(|| Problem::not_found("no-endpoint", format!("nobody answers {}", request.endpoint)))?;
         let info = RequestInfo {
             id: id.to_owned(),
-            endpoint: row.id,
-            idempotency_key: Some(key.to_owned()).filter(|_| row.method.is_mutating()),
+            endpoint: mounted.row.id,
+            idempotency_key: Some(key.to_owned()).filter(|_| mounted.row.method.is_mutating()),
             digest: Digest::of(format!("{request:?}").as_bytes()),
         };
         let credential = Credential::Token(token.clone());
-        Ok(serve(life.platform.clone(), row.access, handler, credential, request.clone(), info))
+        Ok(serve(life.platform.clone(), mounted, credential, request.clone(), info))
     }
 
     fn next_id(&mut self, kind: &str) -> String {
@@ -175,13 +175,12 @@ impl World {
 /// What the server does with a request: decides, looks for an earlier answer, asks the handler.
 async fn serve(
     platform: Platform,
-    access: Access,
-    handler: ErasedHandler,
+    mounted: Arc<Mounted>,
     credential: Credential,
     request: Request,
     info: RequestInfo,
 ) -> Result<Value> {
-    let permit = authorize(&platform, &credential, access, &request.path).await?;
+    let permit = authorize(&platform, &credential, mounted.row.access, &request.path).await?;
     if let Some(key) = &info.idempotency_key {
         let mut read = platform.store().read().await?;
         let actor = permit.identity().actor.to_string();
@@ -201,7 +200,7 @@ async fn serve(
         if_match: None,
         last_event_id: None,
     };
-    match handler(Ctx::new(platform, permit, Some(info)), call).await? {
+    match (mounted.handler)(Ctx::new(platform, permit, Some(info)), call).await? {
         RawReply::Json(value, _) => Ok(value),
         _ => Err(Problem::internal("not-json", "this world's people read JSON only")),
     }

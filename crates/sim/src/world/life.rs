@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Result, Secret};
-use kernel::{Admission, ErasedHandler, Platform, Ports};
+use kernel::{Admission, Mounted, Platform, Ports};
 use ports::{Clock, Random};
 use store::Store;
 
@@ -20,7 +20,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 pub(super) struct Life {
     pub platform: Platform,
-    pub handlers: BTreeMap<&'static str, (api::Row, ErasedHandler)>,
+    pub handlers: BTreeMap<&'static str, Arc<Mounted>>,
 }
 
 impl World {
@@ -199,6 +199,6 @@ async fn start(parts: Parts, life: u64) -> Result<Life> {
     let platform = Platform::new(store, ports, config, installation.authority(), Admission::new(hooks));
     platform.driver().install(&capabilities);
     let mounted = capabilities.into_iter().flat_map(|capability| capability.endpoints.into_mounted());
-    let handlers = mounted.map(|one| (one.row.id, (one.row, one.handler))).collect();
+    let handlers = mounted.map(|one| (one.row.id, Arc::new(one))).collect();
     Ok(Life { platform, handlers })
 }

@@ -1,0 +1,13 @@
+//! The life of an installation on its machine: begun, taken over, killed, ended.
+
+mod databases;
+mod deaths;
+mod doors;
+mod load;
+mod ordinary;
+mod starts;
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../support/http.rs"]
+mod http;
