@@ -163,11 +163,7 @@ impl Config {
                 drain_deadline: span(30),
                 worker_ready: span(2),
             },
-            instance: InstanceConfig {
-                disk: Bytes(1 << 30),
-                tasks: 512,
-                host_paths: Vec::new(),
-            },
+            instance: InstanceConfig { disk: Bytes(1 << 30), tasks: 512, host_paths: Vec::new() },
         }
     }
 
@@ -188,16 +184,28 @@ impl Config {
             let layer: Table = toml::from_str(&text)
                 .map_err(|e| Problem::invalid("bad-config", e.message()).at(at_line(&place, &text, e.span())))?;
             overlay(&mut table, layer, "", &place)?;
+            Self::read(&table).map_err(|e| Problem::invalid("bad-config", e.message()).at(&place))?;
         }
+        let mut set = |key: &str, value: &str, place: String| {
+            set(&mut table, key, value, &place)?;
+            // Each is read at once, so that a value that cannot be used is blamed on where it stands.
+            Self::read(&table)
+                .map(drop)
+                .map_err(|e| Problem::invalid("bad-config", format!("`{key}`: {}", e.message())).at(&place))
+        };
         for (name, value) in env {
             if let Some(key) = key_of_variable(name) {
-                set(&mut table, &key, value, &format!("environment variable {name}"))?;
+                set(&key, value, format!("environment variable {name}"))?;
             }
         }
         for (key, value) in flags {
-            set(&mut table, key, value, &format!("flag for `{key}`"))?;
+            set(key, value, format!("flag for `{key}`"))?;
         }
-        table.try_into().map_err(|e: toml::de::Error| Problem::invalid("bad-config", e.message()))
+        Self::read(&table).map_err(|e| Problem::invalid("bad-config", e.message()))
+    }
+
+    fn read(table: &Table) -> std::result::Result<Self, toml::de::Error> {
+        table.clone().try_into()
     }
 
     /// The result as a TOML text that can be a configuration file.
@@ -322,6 +330,15 @@ mod tests {
         assert_eq!(config.gateway.listen.port(), 2);
         assert_eq!(config.build.concurrency, 3);
         assert_eq!(config.instance.tasks, 512, "defaults stay");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_names_its_place() {
+        let (soon, file) = ("soon", "[build]\ndeadline = \"later\"\n");
+        let of_flag = load("", &[], &[("build.deadline", soon)]).unwrap_err();
+        assert!(of_flag.message.contains("`build.deadline`") && of_flag.message.contains("`soon`"), "{of_flag}");
+        let of_file = load(file, &[("ORLOP_DOMAIN", "b.example")], &[]).unwrap_err();
+        assert!(of_file.place.unwrap().ends_with("orlop.toml") && of_file.message.contains("`later`"));
     }
 
     #[test]

@@ -5,10 +5,10 @@ use e2e::{Cases, Installation, Options, Source, Visitors, ensure};
 
 /// Bounds that bad builds and programs meet soon.
 const TIGHT: [&str; 5] = [
-    "build.deadline=6s",
+    "build.deadline=15s",
     "build.memory=192Mi",
     "build.disk=48Mi",
-    "rollout.start_deadline=4s",
+    "rollout.start_deadline=8s",
     "rollout.release_deadline=20s",
 ];
 
@@ -18,7 +18,11 @@ const MANIFESTS: &[(&str, &str, &[&str])] = &[
     ("wrong type", "size:\n  instances: [1]\n", &["orlop.yaml:2:14", "takes a number", "here is a list"]),
     ("bad name", "service: Bad_Name\n", &["orlop.yaml:1:10", "Bad_Name"]),
     ("bad yaml", "run: [\n", &["orlop.yaml:"]),
-    ("missing need", "needs:\n  stock: { service: no-such }\n", &["needs.stock.service", "no-such", "orlop service create"]),
+    (
+        "missing need",
+        "needs:\n  stock: { service: no-such }\n",
+        &["needs.stock.service", "no-such", "orlop service create"],
+    ),
     ("missing setting", "settings:\n  X: \"${settings.NOPE}\"\n", &["settings.X", "`NOPE`", "orlop setting set NOPE="]),
     ("a host of another", "routes:\n  - host: taken.example.com\n", &["taken.example.com"]),
     ("a host of the platform", "routes:\n  - host: other-dev.localhost\n", &["other-dev.localhost"]),
@@ -28,7 +32,7 @@ const MANIFESTS: &[(&str, &str, &[&str])] = &[
 const PROGRAMS: &[(&str, &str, &[&str])] = &[
     ("nothing", "", &["Procfile", "README.md", "orlop.yaml"]),
     ("broken-build", "", &["cannot find the template `header.html`"]),
-    ("hangs-build", "", &["still building", "6s"]),
+    ("hangs-build", "", &["still building", "15s"]),
     ("exits-at-once", "", &["DATABASE_URL is not set"]),
     ("never-listens", "", &["$PORT"]),
     ("other-port", "", &["$PORT"]),
@@ -58,8 +62,16 @@ fn bad_input_is_told_and_nothing_is_lost() {
         for (fixture, manifest, words) in PROGRAMS {
             cases.add(fixture, &["git", "python3", "node", "npm"], broken(p, fixture, manifest, words));
         }
-        cases.add("a build that fills the disk", &["git", "node", "npm"], broken_build(p, "disk", FILLS_DISK, &["48 MiB", "disk"]));
-        cases.add("a build that eats memory", &["git", "node", "npm"], broken_build(p, "memory", EATS_MEMORY, &["192 MiB", "memory"]));
+        cases.add(
+            "a build that fills the disk",
+            &["git", "node", "npm"],
+            broken_build(p, "disk", FILLS_DISK, &["48Mi", "build.disk"]),
+        );
+        cases.add(
+            "a build that eats memory",
+            &["git", "node", "npm"],
+            broken_build(p, "memory", EATS_MEMORY, &["192Mi", "build.memory"]),
+        );
         cases.add("a program that ignores SIGTERM", &["git", "python3"], ignores_sigterm(p));
         cases.add("a program that eats memory", &["git", "python3"], eats_memory(p));
         cases.add("names outside the grammar", &[], names(p));
@@ -106,7 +118,8 @@ async fn unharmed(visitors: Visitors, source: &Source<'_>) -> Result<()> {
     let seen = visitors.leave().await;
     seen.all_well()?;
     ensure!(seen.bodies.len() == 1, "{:?}", seen.bodies);
-    let current: Vec<_> = source.releases().await?.into_iter().filter(|r| !r.current_in.is_empty()).map(|r| r.number).collect();
+    let current: Vec<_> =
+        source.releases().await?.into_iter().filter(|r| !r.current_in.is_empty()).map(|r| r.number).collect();
     ensure!(current == [1], "current: {current:?}");
     Ok(())
 }

@@ -42,7 +42,7 @@ fn address(url: &str) -> &str {
 async fn port_in_use(place: &Installation) -> Result<()> {
     let (data, taken) = (place.path("second"), address(place.client.url()));
     let args = ["--data", &data.to_string_lossy(), "--listen", taken, "--gateway-listen", "127.0.0.1:0"];
-    refused(place, &args, &[taken, "in use", "--listen"]).await
+    refused(place, &args, &[taken, "another program has this port", "--listen"]).await
 }
 
 async fn gateway_port_in_use(place: &Installation) -> Result<()> {
@@ -70,7 +70,9 @@ async fn newer() -> Result<()> {
     source.push().await?.good()?;
     let service = source.path();
     place.kill_control();
-    database(&place, "insert into store_migration values ('deliver', 999, 'future', 'sha256:00', 0)").await?;
+    let checksum = "0".repeat(64);
+    let row = format!("insert into store_migration values ('deliver', 999, 'future', 'sha256:{checksum}', 0)");
+    database(&place, &row).await?;
     let data = place.data().display().to_string();
     refused(&place, &["--data", &data], &["deliver/0999", "newer version"]).await?;
     // What served before serves on: the gateway and the instances need no control plane.

@@ -130,7 +130,7 @@ async fn promotion(place: &Installation) -> Result<()> {
         ensure!(answer.status == 200 && answer.body == "v1", "{to}: {answer:?}");
     }
     let board = board(place, &source).await?;
-    let first = board.first().and_then(|b| b.artifact.clone());
+    let first = board.first().and_then(|b| b.artifact);
     ensure!(board.len() == 3 && first.is_some() && board.iter().all(|b| b.artifact == first), "{board:?}");
     ensure!(source.builds().await?.len() == 1, "a promotion built something");
     Ok(())
@@ -178,11 +178,14 @@ async fn cancel_build(place: &Installation) -> Result<()> {
     use api::deliver::BuildState;
     let source = Source::of(place, "hangs-build", "stopped")?;
     source.orlop(&["deploy", "--detach", "--service", "stopped"]).await?.done()?;
-    until("it builds", || async { Ok(source.builds().await?.first().is_some_and(|b| b.state == BuildState::Running)) }).await?;
+    until("it builds", || async { Ok(source.builds().await?.first().is_some_and(|b| b.state == BuildState::Running)) })
+        .await?;
     let build = source.builds().await?.first().map(|b| b.build.to_string()).unwrap_or_default();
     source.orlop(&["build", "cancel", &build, "--service", "stopped"]).await?.done()?;
-    until("it is cancelled", || async { Ok(source.builds().await?.first().is_some_and(|b| b.state == BuildState::Cancelled)) })
-        .await?;
+    until("it is cancelled", || async {
+        Ok(source.builds().await?.first().is_some_and(|b| b.state == BuildState::Cancelled))
+    })
+    .await?;
     ensure!(source.releases().await?.is_empty(), "a cancelled build made a release");
     Ok(())
 }
@@ -265,7 +268,13 @@ async fn needs(place: &Installation) -> Result<()> {
 /// The process of an instance of this service, found by its working folder's code.
 async fn instance_killed(place: &Installation) -> Result<()> {
     let source = server(place, "mortal")?;
-    source.write("server.py", SERVER.replace("VERSION", "v1").replace("if path == \"/env\"", "if path == \"/die\": os.kill(os.getpid(), 9)\n        elif path == \"/env\""))?;
+    source.write(
+        "server.py",
+        SERVER.replace("VERSION", "v1").replace(
+            "if path == \"/env\"",
+            "if path == \"/die\": os.kill(os.getpid(), 9)\n        elif path == \"/env\"",
+        ),
+    )?;
     source.push().await?.good()?;
     let _ = source.ask("/die").await;
     until("it serves again", || async { Ok(source.ask("/").await?.status == 200) }).await?;

@@ -75,7 +75,11 @@ pub fn service(endpoint: &'static str) -> Request {
 pub async fn cancel_open(world: &mut World) -> Option<Result<Value>> {
     let sight = world.look(false).await.expect("a world can be looked at");
     let open = sight.open_rollouts().into_iter().next()?;
-    let request = Request::about("cancelRollout", "shop").at("rollout", open.rollout);
+    let mut request = Request::about("cancelRollout", "shop").at("rollout", open.rollout);
+    let subject = open.rollout.to_string();
+    let mut changes = sight.facts.iter().filter(|fact| fact.subject == subject).skip(1);
+    // Who stops what is being stopped already changes nothing.
+    request.mutates = !changes.any(|fact| fact.cause.is_some());
     Some(world.call(request).await)
 }
 

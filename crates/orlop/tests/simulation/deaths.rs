@@ -55,7 +55,7 @@ async fn a_broken_version_and_a_rollback_survive_death_at_every_point() {
     let mut base = world_with_first(12).await;
     deploy(&mut base, "web: sim ready=100").await.expect("an upload is taken");
     base.come_to_rest(REST).await;
-    everywhere("broken version and rollback", base, 3, async |world| {
+    everywhere("broken version and rollback", base, 5, async |world| {
         deploy(world, "web: sim exit=3@150 say=cannot-open-database").await.expect("an upload is taken");
         let sight = world.come_to_rest(REST).await;
         assert_eq!(newest(&sight).state, RolloutState::Failed, "{:#?}", newest(&sight));

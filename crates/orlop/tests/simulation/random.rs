@@ -11,7 +11,7 @@ use crate::actions::{REST, cancel_open, deploy, held, rollback, rollout, scale, 
 use crate::report::{Part, record};
 
 /// Seeds where nobody names any.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 50;
 /// What people do in one world.
 const ACTIONS: u64 = 7;
 

@@ -45,9 +45,15 @@ pub(super) fn made(plan: &Plan, host_hosts: &str) -> Vec<(&'static str, String)>
 
 /// `localhost` means IPv4 only: the platform probes and serves 127.0.0.1, and programs that listen
 /// on the name `localhost` shall be found there. Of the host's own names the instance learns those
-/// that it may connect to.
+/// that it may connect to. Names beneath `localhost` are this machine (RFC 6761 §6.3), and few
+/// resolvers know it: those of its needs are written out.
 fn hosts(plan: &Plan, host_hosts: &str) -> String {
     let mut out = format!("127.0.0.1 localhost {}\n", plan.hostname);
+    if let Network::Only(connects) = &plan.network {
+        let names: std::collections::BTreeSet<&str> =
+            connects.iter().map(|c| c.host.as_str()).filter(|host| host.ends_with(".localhost")).collect();
+        names.iter().for_each(|name| out.push_str(&format!("127.0.0.1 {name}\n")));
+    }
     for line in host_hosts.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
         let Some(address) = words.next() else { continue };

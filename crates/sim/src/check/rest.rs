@@ -1,9 +1,9 @@
 //! What holds once nothing interferes and time has passed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::{ProcessName, RolloutId};
-use facts::{BuildSeen, InstancesWanted, Replicas, RolloutSeen, RolloutState, TrafficWanted, place};
+use facts::{BuildSeen, InstancesWanted, Replicas, RolloutSeen, RolloutState, ServiceState, TrafficWanted, place};
 use ports::InstanceState;
 
 use super::{Violation, broken};
@@ -88,13 +88,15 @@ pub fn the_newest_wish_holds(sight: &Sight) -> Vec<Violation> {
     const PROMISE: &str = "at rest the newest good wish holds";
     let mut newest: BTreeMap<String, RolloutId> = BTreeMap::new();
     let mut removed: BTreeMap<String, bool> = BTreeMap::new();
+    let once_removed: BTreeSet<_> =
+        sight.all::<ServiceState>().into_iter().filter(|(_, s)| s.removed).map(|(_, s)| s.service).collect();
     for (_, seen) in sight.all::<RolloutSeen>() {
         let here = place(&seen.service, &seen.environment);
         removed.insert(here.clone(), sight.removed.contains(&seen.service));
         // A service that was restored runs nothing if the rollout that should start it again failed.
         match seen.state {
             RolloutState::Succeeded => drop(newest.insert(here, seen.rollout)),
-            state if state.is_final() => drop(newest.remove(&here)),
+            state if state.is_final() && once_removed.contains(&seen.service) => drop(newest.remove(&here)),
             _ => {}
         }
     }
