@@ -31,6 +31,7 @@ pub fn capability(environment: BuildEnvironment) -> Capability {
         .endpoints(http::endpoints())
         .job(work::Build::new(&shared))
         .reconciler(work::Rollouts::default())
+        .reconciler(work::Buried)
         .reconciler(work::Garbage::new(&shared))
         .hook(work::DiskWatermark)
 }

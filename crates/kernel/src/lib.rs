@@ -12,6 +12,7 @@ pub mod config;
 mod ctx;
 mod driver;
 mod endpoints;
+mod housekeeping;
 mod jobs;
 mod permit;
 mod platform;
@@ -25,6 +26,7 @@ pub use driver::{Driver, ReconcilerReport};
 pub use endpoints::{
     Call, Endpoints, ErasedHandler, Event, EventStream, Mounted, RawCall, RawReply, event_stream, publish_cursor,
 };
+pub use housekeeping::housekeeping;
 pub use jobs::{Job, JobOutcome};
 pub use permit::{Authority, Credential, Identity, Permit, Role, Target, authorize};
 pub use platform::{Platform, Ports};

@@ -79,7 +79,13 @@ pub(crate) fn engine(
 /// Every capability, in the order in which their tables are made.
 fn capabilities(vault: Option<SettingVault>, environment: BuildEnvironment) -> Vec<Capability> {
     let access = vault.map(access::capability);
-    let others = [catalog::capability(), deliver::capability(environment), run::capability(), route::capability()];
+    let others = [
+        kernel::housekeeping(),
+        catalog::capability(),
+        deliver::capability(environment),
+        run::capability(),
+        route::capability(),
+    ];
     access.into_iter().chain(others).collect()
 }
 

@@ -77,14 +77,16 @@ pub(crate) fn stop(place: &Installation, keep_running: bool) -> Result<Stopped> 
         }
         None => false,
     };
-    if keep_running || !place.engine_dir().exists() {
+    if keep_running {
         return Ok(Stopped { control, kept: keep_running, ..Stopped::default() });
     }
+    // A start that failed half-way leaves a gateway and no engine.
+    place.make()?;
     let _lock = place.lock()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Problem::internal("no-runtime", e))?;
     runtime.block_on(async {
-        let instances = stop_instances(place).await?;
+        let instances = if place.engine_dir().exists() { stop_instances(place).await? } else { 0 };
         let gateway = stop_gateway(place).await?;
         Ok(Stopped { control, instances, gateway, kept: false })
     })

@@ -49,7 +49,8 @@ pub(crate) fn finish(outcome: Result<()>, json: bool) -> ExitCode {
         println!("{}", serde_json::to_string_pretty(&body).unwrap_or_default());
     } else {
         eprintln!("error: {}", problem.message);
-        for (what, text) in [("at  ", problem.place.as_deref()), ("fix ", problem.hint.as_deref()), ("code", Some(&*problem.code))]
+        for (what, text) in
+            [("at  ", problem.place.as_deref()), ("fix ", problem.hint.as_deref()), ("code", Some(&*problem.code))]
         {
             if let Some(text) = text {
                 eprintln!("  {what}  {text}");

@@ -10,6 +10,7 @@ CREATE TABLE run_instance (
   state TEXT NOT NULL,
   crashed BIGINT NOT NULL,
   created BIGINT NOT NULL,
+  stopping BIGINT,
   ended BIGINT
 );
 

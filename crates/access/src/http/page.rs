@@ -5,11 +5,11 @@ use base::{Problem, Result};
 pub(crate) fn cut<T>(all: Vec<T>, query: &PageQuery, mark: impl Fn(&T) -> String) -> Result<Page<T>> {
     let begin = match &query.after {
         None => 0,
-        Some(after) => all
-            .iter()
-            .position(|item| mark(item) == *after)
-            .map(|at| at.saturating_add(1))
-            .ok_or_else(|| Problem::unprocessable("bad-cursor", "`after` is not the `next` of a page").at("query.after"))?,
+        Some(after) => {
+            all.iter().position(|item| mark(item) == *after).map(|at| at.saturating_add(1)).ok_or_else(|| {
+                Problem::unprocessable("bad-cursor", "`after` is not the `next` of a page").at("query.after")
+            })?
+        }
     };
     let size = usize::try_from(query.size()).unwrap_or(usize::MAX);
     let is_last = all.len() <= begin.saturating_add(size);

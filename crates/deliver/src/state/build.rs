@@ -86,6 +86,13 @@ pub(crate) async fn active_builds(
     read.rows(SQL, args![service, environment]).await?.iter().map(of_row).collect()
 }
 
+/// Builds that have not ended, of all services.
+pub(crate) async fn open_builds(read: &mut (impl Read + ?Sized)) -> Result<Vec<Build>> {
+    const SQL: &str =
+        "SELECT * FROM deliver_build WHERE ended IS NULL AND state IN ('queued', 'running') ORDER BY id LIMIT 1000";
+    read.rows(SQL, args![]).await?.iter().map(of_row).collect()
+}
+
 /// Ended builds whose task the engine may still have.
 pub(crate) async fn ended_with_task(read: &mut (impl Read + ?Sized)) -> Result<Vec<Build>> {
     const SQL: &str = "SELECT * FROM deliver_build WHERE task_kept = 1 AND ended IS NOT NULL ORDER BY id LIMIT 200";

@@ -10,7 +10,7 @@ mod source;
 pub(crate) use artifact::{blobs, forget_blob, kept_artifacts, put_artifact, touch_blobs};
 pub(crate) use build::{
     active_builds, build, build_of_source, builds, end_stage, ended_with_task, insert_build, last_took_ms, old_logs,
-    put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
+    open_builds, put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
 };
 pub(crate) use environment::{environments, put_environments};
 pub(crate) use release::{insert_release, next_number, release, release_numbered, releases};

@@ -173,7 +173,7 @@ async fn begin(ctx: &Ctx, build: &mut Build, plan: &Plan) -> Result<()> {
 }
 
 /// Records that there is no artifact, and why.
-async fn fail(ctx: &Ctx, id: BuildId, problem: &Problem, job: Option<&store::Job>) -> Result<()> {
+pub(super) async fn fail(ctx: &Ctx, id: BuildId, problem: &Problem, job: Option<&store::Job>) -> Result<()> {
     let Some(build) = state::build(&mut ctx.read().await?, id).await? else { return Ok(()) };
     let lines = last_lines(ctx, &build).await;
     let mut tx = ctx.begin().await?;

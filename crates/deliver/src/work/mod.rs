@@ -5,6 +5,7 @@ mod begin;
 mod build;
 mod build_task;
 mod builds;
+mod buried;
 mod garbage;
 mod git;
 mod layer;
@@ -32,6 +33,7 @@ use tokio::sync::{RwLock, Semaphore};
 
 pub(crate) use build::BuildJob as Build;
 pub(crate) use builds::{cancel_build, not_found as build_not_found, stop_work, submit};
+pub(crate) use buried::Buried;
 pub(crate) use garbage::Garbage;
 pub(crate) use git::{Service as GitService, advertise, receive, upload_pack};
 pub(crate) use log::follow as follow_log;

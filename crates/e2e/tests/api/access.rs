@@ -55,9 +55,7 @@ fn expected(access: Access, caller: &Caller) -> Outcome {
     let when = |allowed: bool| if allowed { Allowed } else { Forbidden };
     match access {
         Access::Public | Access::SignedIn => Allowed,
-        Access::Platform(action) => {
-            when(caller.admin && caller.scopes.contains(&action) && caller.only.is_none())
-        }
+        Access::Platform(action) => when(caller.admin && caller.scopes.contains(&action) && caller.only.is_none()),
         Access::Team(_) if !may(Action::Read) => Hidden,
         Access::Team(action) => when(may(action) && (caller.only.is_none() || action == Action::Read)),
         Access::Service(_) | Access::ServiceOrNew(_) if !may(Action::Read) || caller.only == Some(false) => Hidden,
@@ -86,11 +84,20 @@ async fn every_endpoint_for_every_caller() {
             let reply = call(row, &caller.api).await;
             let (want, got) = (expected(row.access, caller), outcome(&reply));
             if want != got {
-                wrong.push(format!("{} {:?} for {}: want {want:?}, got {} {}", row.id, row.access, caller.name, reply.status, reply.text));
+                wrong.push(format!(
+                    "{} {:?} for {}: want {want:?}, got {} {}",
+                    row.id, row.access, caller.name, reply.status, reply.text
+                ));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {} cells are wrong:\n{}", wrong.len(), TABLE.len() * callers.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cells are wrong:\n{}",
+        wrong.len(),
+        TABLE.len() * callers.len(),
+        wrong.join("\n")
+    );
     let still = callers.last().expect("the admin is the last").api.get("/v1/services/shop").await;
     assert_eq!(still.status, 200, "nothing of all this had an effect: {}", still.text);
 }
@@ -145,7 +152,8 @@ async fn callers(up: &crate::support::Up) -> Vec<Caller> {
     admin.post("/v1/teams/pay/services", json!({ "service": "stock" })).await.ok();
     let all: BTreeSet<Action> = ACTIONS.into_iter().collect();
     let some = |scopes: &[Action]| scopes.iter().copied().collect::<BTreeSet<_>>();
-    let caller = |name, api, role| Caller { name, api, valid: true, admin: false, role, scopes: all.clone(), only: None };
+    let caller =
+        |name, api, role| Caller { name, api, valid: true, admin: false, role, scopes: all.clone(), only: None };
     let owner = Some(Role::Owner);
     let read = token(&olga, json!({ "name": "r", "scopes": ["read"] })).await;
     let deploy = token(&olga, json!({ "name": "d", "scopes": ["read", "deploy"] })).await;

@@ -39,7 +39,12 @@ impl Findings {
         if reply.header("content-type") != "application/problem+json" {
             faults.push(format!("media type `{}`", reply.header("content-type")));
         }
-        faults.extend(["code", "hint", "detail", "title", "type"].iter().filter(|k| text(k).is_empty()).map(|k| format!("no {k}")));
+        faults.extend(
+            ["code", "hint", "detail", "title", "type"]
+                .iter()
+                .filter(|k| text(k).is_empty())
+                .map(|k| format!("no {k}")),
+        );
         if body.get("status").and_then(serde_json::Value::as_u64) != Some(u64::from(reply.status.as_u16())) {
             faults.push("another status in the body".to_owned());
         }
@@ -187,7 +192,17 @@ async fn bad_paths(findings: &mut Findings, admin: &Api) {
 }
 
 async fn no_such_things(findings: &mut Findings, admin: &Api) {
-    for bad in ["/v2/services", "/v1", "/v1/", "/v1/services/", "/v1//services", "/healthz/x", "/git/", "/.env", "/V1/SERVICES"] {
+    for bad in [
+        "/v2/services",
+        "/v1",
+        "/v1/",
+        "/v1/services/",
+        "/v1//services",
+        "/healthz/x",
+        "/git/",
+        "/.env",
+        "/V1/SERVICES",
+    ] {
         findings.check(bad, admin.request(Method::GET, bad), &[404]).await;
     }
 }
@@ -221,7 +236,11 @@ async fn heads_are_answers_without_a_body() {
         assert_eq!((get.status, head.status), (200.try_into().unwrap(), get.status), "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
         assert!(head.text.is_empty() && !get.text.is_empty(), "{path}");
-        assert_eq!(missing_headers(&get).into_iter().filter(|m| !m.contains("cache-control")).collect::<Vec<_>>(), Vec::<String>::new(), "{path}");
+        assert_eq!(
+            missing_headers(&get).into_iter().filter(|m| !m.contains("cache-control")).collect::<Vec<_>>(),
+            Vec::<String>::new(),
+            "{path}"
+        );
     }
 }
 

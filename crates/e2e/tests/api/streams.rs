@@ -43,15 +43,19 @@ async fn no_stream_has_gaps_or_repeats() {
     check(&api, "/v1/events?after=0", 20, false).await;
     check(&api, "/v1/events?after=0&service=pages", 10, false).await;
     check(&api, "/v1/services/pages/logs?tail=10000", 3, true).await;
-    let id = async |list: &str, key: &str| {
-        let page = api.get(&format!("/v1/services/pages/{list}")).await.ok();
+    let id = async |service: &str, list: &str, key: &str| {
+        let page = api.get(&format!("/v1/services/{service}/{list}")).await.ok();
         page.pointer(&format!("/items/0/{key}")).and_then(Value::as_str).expect(key).to_owned()
     };
-    let (build, rollout) = (id("builds", "build").await, id("rollouts", "rollout").await);
+    let rollout = id("pages", "rollouts", "rollout").await;
     check(&api, &format!("/v1/services/pages/rollouts/{rollout}/events"), 1, true).await;
-    check(&api, &format!("/v1/services/pages/builds/{build}/log"), 1, true).await;
-    let source = id("builds", "source").await;
+    let source = id("pages", "builds", "source").await;
     check(&api, &format!("/v1/services/pages/deploys/{source}/events"), 5, true).await;
+    // A site has no build steps that could say something; this one fails aloud.
+    let ran = place.orlop_in(&place.copy(&fixture("broken-build"), "broken"), ["deploy"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let build = id("broken", "builds", "build").await;
+    check(&api, &format!("/v1/services/broken/builds/{build}/log"), 3, true).await;
 }
 
 /// A revoked token ends what it began.

@@ -45,8 +45,7 @@ fn the_whole_flow() {
     place.orlop_in(&place.home().join("hello"), ["scale", "2"]).ok();
     place.orlop_in(&place.home().join("hello"), ["promote", "--to", "staging"]).ok();
     let doctor = place.orlop(["doctor", "--json"]).ok().json();
-    let broken: Vec<_> =
-        doctor["items"].as_array().unwrap().iter().filter(|c| c["verdict"] == "broken").collect();
+    let broken: Vec<_> = doctor["items"].as_array().unwrap().iter().filter(|c| c["verdict"] == "broken").collect();
     assert!(broken.is_empty(), "{broken:?}");
     assert!(up.pid > 0);
     place.orlop(["down"]).ok();

@@ -102,6 +102,19 @@ fn mistakes_are_told_with_the_right_exit() {
     }
 }
 
+/// The gateway is up before the state is opened: one whose database is out of reach is ended too.
+#[test]
+fn a_failed_start_can_be_ended() {
+    let place = Installation::new();
+    let free = "127.0.0.1:0";
+    let database = "postgres://nobody@127.0.0.1:1/nothing";
+    let ran = place.orlop(["up", "--detach", "--listen", free, "--gateway-listen", free, "--database", database]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("database") && ran.err.contains("fix "), "{ran:?}");
+    place.orlop(["down"]).ok();
+    assert_eq!(place.processes(), Vec::<i32>::new());
+}
+
 /// A new version at another place takes over what the old one left, whose file is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_binary_takes_over() {

@@ -118,7 +118,14 @@ impl Installation {
         if let Some(user) = user {
             std::os::unix::fs::chown(home.path(), Some(user), Some(user)).expect("root may give files away");
         }
-        Self { data: home.path().join("data"), home, binary: binary(), user, flags: Vec::new(), listens: Mutex::new((free(), free())) }
+        Self {
+            data: home.path().join("data"),
+            home,
+            binary: binary(),
+            user,
+            flags: Vec::new(),
+            listens: Mutex::new((free(), free())),
+        }
     }
 
     pub fn home(&self) -> &Path {

@@ -175,7 +175,8 @@ async fn ending_by_label_is_noticed() {
     assert!(world.violations.is_empty(), "{:?}", world.violations);
     world.machine.plant(Bug::StopsByLabel);
     world.call(scale(2)).await.expect("it can be scaled");
-    world.rounds(3, Duration::from_millis(10)).await;
+    // One round to decide and to tell the gateway, some until the instance has nothing to finish.
+    world.rounds(12, Duration::from_millis(50)).await;
     caught(&world, "instances end only by their own name and by a decision");
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use base::Result;
 use serde_json::{Value, json};
 use sim::{Faults, Plan, Request, World, seeds};
-use store::{JobFilter, JobState};
 
 use crate::actions::{REST, cancel_open, deploy, held, rollback, rollout, scale, service, set, upload, world};
 use crate::report::{Part, record};
@@ -24,24 +23,10 @@ async fn random_worlds_keep_every_promise() {
         let mut world = world(seed).await;
         live(&mut world).await;
         world.come_to_rest(REST).await;
-        if has_dead_job(&world).await {
-            // See `a_build_whose_last_attempt_dies_with_its_worker_is_told`.
-            println!("seed {seed}: a job's last attempt died with its worker; its build is not judged");
-            world
-                .violations
-                .retain(|v| !["everything comes to an end", "the world comes to rest"].contains(&v.promise));
-        }
         part.add(&world);
         record("random", part.clone());
         held(&world, "a random world");
     }
-}
-
-/// Whether a job was buried: its last attempt ended with its worker and not with an answer.
-async fn has_dead_job(world: &World) -> bool {
-    let filter = JobFilter { state: Some(JobState::Dead), ..JobFilter::default() };
-    let dead = world.store().jobs(&filter).await.expect("jobs can be listed");
-    dead.iter().any(|job| job.error.as_deref().is_some_and(|error| error.contains("without an answer")))
 }
 
 async fn live(world: &mut World) {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base::{InstanceId, Time};
@@ -29,7 +29,9 @@ pub(crate) enum Act {
     New,
     /// Start one that was decided upon (again: the engine may have heard of it already).
     Start(InstanceId),
-    /// End one.
+    /// Decide that one shall end: no new requests for it from now on.
+    Retire(InstanceId),
+    /// End one that was retired.
     Stop(InstanceId),
     /// Record that one has ended.
     Ended { id: InstanceId, crashed: bool },
@@ -47,16 +49,19 @@ pub(crate) struct Plan {
     pub crash_loop: bool,
 }
 
+/// What is seen of the instances of one process.
+pub(crate) struct Sight<'a> {
+    pub seen: &'a BTreeMap<InstanceId, InstanceSeen>,
+    /// Retired ones that may still get or have requests.
+    pub busy: &'a BTreeSet<InstanceId>,
+    pub now: Time,
+}
+
 /// Decides about one process of one set. `known` are its recorded instances, oldest first.
-pub(crate) fn decide(
-    want: Want,
-    known: &[Known],
-    seen: &BTreeMap<InstanceId, InstanceSeen>,
-    tally: Tally,
-    now: Time,
-) -> Plan {
+pub(crate) fn decide(want: Want, known: &[Known], sight: &Sight<'_>, tally: Tally) -> Plan {
+    let now = sight.now;
     let mut plan = Plan { tally, ..Plan::default() };
-    let live = settle(want, known, seen, now, &mut plan);
+    let live = settle(want, known, sight, &mut plan);
     if plan.tally.crashes > 0 && now.since(plan.tally.last_crash) >= FORGIVEN && !live.is_empty() {
         plan.tally = Tally::default();
     }
@@ -75,13 +80,12 @@ pub(crate) fn decide(
 fn settle<'a>(
     want: Want,
     known: &'a [Known],
-    seen: &'a BTreeMap<InstanceId, InstanceSeen>,
-    now: Time,
+    sight: &Sight<'a>,
     plan: &mut Plan,
 ) -> Vec<(&'a Known, Option<&'a InstanceSeen>)> {
     let mut live = Vec::new();
     for one in known {
-        let found = seen.get(&one.id);
+        let found = sight.seen.get(&one.id);
         match (one.state, found) {
             (KnownState::Ended { .. }, _) => {}
             (KnownState::Wanted, None) => {
@@ -90,20 +94,21 @@ fn settle<'a>(
                 }
                 live.push((one, None));
             }
-            (KnownState::Stopping, None) => plan.acts.push(Act::Ended { id: one.id, crashed: false }),
+            (KnownState::Stopping { .. }, None) => plan.acts.push(Act::Ended { id: one.id, crashed: false }),
             (state, Some(InstanceSeen { state: InstanceState::Exited { kind }, .. })) => {
                 let crashed = state == KnownState::Wanted && is_crash(want, kind);
                 if crashed {
-                    plan.tally = Tally { crashes: plan.tally.crashes.saturating_add(1), last_crash: now };
+                    plan.tally = Tally { crashes: plan.tally.crashes.saturating_add(1), last_crash: sight.now };
                 }
                 plan.acts.push(Act::Ended { id: one.id, crashed });
             }
             (KnownState::Wanted, Some(found)) => live.push((one, Some(found))),
             // Told before; telling again is harmless and mends a message that was lost in a crash.
-            (KnownState::Stopping, Some(found)) if found.state != InstanceState::Stopping => {
-                plan.acts.push(Act::Stop(one.id));
+            (KnownState::Stopping { .. }, Some(found)) => {
+                if found.state != InstanceState::Stopping && !sight.busy.contains(&one.id) {
+                    plan.acts.push(Act::Stop(one.id));
+                }
             }
-            (KnownState::Stopping, Some(_)) => {}
         }
     }
     live
@@ -127,7 +132,7 @@ fn surplus(live: &[(&Known, Option<&InstanceSeen>)], count: usize) -> Vec<Act> {
         })
         .collect();
     order.sort_unstable();
-    order.into_iter().take(count).map(|(_, _, id)| Act::Stop(id)).collect()
+    order.into_iter().take(count).map(|(_, _, id)| Act::Retire(id)).collect()
 }
 
 fn start_missing(missing: usize, now: Time, plan: &mut Plan) {
@@ -212,15 +217,21 @@ mod tests {
 
     const NOW: Time = Time::from_micros(1_000_000_000);
     const WANTED: KnownState = KnownState::Wanted;
+    const STOPPING: KnownState = KnownState::Stopping { since: NOW };
     const SERVE: Want = Want { count: 2, task: false };
 
     fn exited(kind: ExitKind) -> InstanceState {
         InstanceState::Exited { kind }
     }
 
-    fn check(want: Want, known: &[Known], seen: &[InstanceSeen], tally: Tally, expect: &[Act]) -> Plan {
+    fn plan(want: Want, known: &[Known], seen: &[InstanceSeen], busy: &[u8], tally: Tally) -> Plan {
         let seen = seen.iter().map(|s| (s.id, s.clone())).collect();
-        let plan = decide(want, known, &seen, tally, NOW);
+        let busy = busy.iter().map(|n| id(*n)).collect();
+        decide(want, known, &Sight { seen: &seen, busy: &busy, now: NOW }, tally)
+    }
+
+    fn check(want: Want, known: &[Known], seen: &[InstanceSeen], tally: Tally, expect: &[Act]) -> Plan {
+        let plan = plan(want, known, seen, &[], tally);
         assert_eq!(plan.acts, expect);
         plan
     }
@@ -280,30 +291,39 @@ mod tests {
     fn surplus_ends_with_what_does_not_serve_and_then_the_youngest() {
         let three = [known(1, WANTED), known(2, WANTED), known(3, WANTED)];
         let seen = [seen(1, InstanceState::Unready), seen(2, InstanceState::Ready), seen(3, InstanceState::Ready)];
-        check(SERVE, &three, &seen, Tally::default(), &[Act::Stop(id(1))]);
-        check(Want { count: 1, ..SERVE }, &three, &seen, Tally::default(), &[Act::Stop(id(1)), Act::Stop(id(3))]);
+        check(SERVE, &three, &seen, Tally::default(), &[Act::Retire(id(1))]);
+        check(Want { count: 1, ..SERVE }, &three, &seen, Tally::default(), &[Act::Retire(id(1)), Act::Retire(id(3))]);
     }
 
     #[test]
     fn a_set_that_is_not_wanted_ends() {
         let none = Want { count: 0, task: false };
-        check(none, &[known(1, WANTED)], &[seen(1, InstanceState::Ready)], Tally::default(), &[Act::Stop(id(1))]);
-        check(none, &[known(1, WANTED)], &[], Tally::default(), &[Act::Stop(id(1))]);
-        check(none, &[known(1, KnownState::Stopping)], &[seen(1, InstanceState::Stopping)], Tally::default(), &[]);
+        check(none, &[known(1, WANTED)], &[seen(1, InstanceState::Ready)], Tally::default(), &[Act::Retire(id(1))]);
+        check(none, &[known(1, WANTED)], &[], Tally::default(), &[Act::Retire(id(1))]);
+        check(none, &[known(1, STOPPING)], &[seen(1, InstanceState::Stopping)], Tally::default(), &[]);
         let lost = [seen(1, InstanceState::Ready)];
-        check(none, &[known(1, KnownState::Stopping)], &lost, Tally::default(), &[Act::Stop(id(1))]);
+        check(none, &[known(1, STOPPING)], &lost, Tally::default(), &[Act::Stop(id(1))]);
         let gone = Act::Ended { id: id(1), crashed: false };
-        check(none, &[known(1, KnownState::Stopping)], &[], Tally::default(), &[gone]);
+        check(none, &[known(1, STOPPING)], &[], Tally::default(), &[gone]);
+    }
+
+    #[test]
+    fn one_that_still_has_requests_is_not_told_to_end() {
+        let none = Want { count: 0, task: false };
+        let retired = [known(1, STOPPING)];
+        let serving = [seen(1, InstanceState::Ready)];
+        assert_eq!(plan(none, &retired, &serving, &[1], Tally::default()).acts, []);
+        assert_eq!(plan(none, &retired, &serving, &[], Tally::default()).acts, [Act::Stop(id(1))]);
     }
 
     #[test]
     fn records_of_the_ended_are_bounded() {
         let ended = |n, at| known(n, KnownState::Ended { at, crashed: true });
         let many: Vec<_> = (1..=5).map(|n| ended(n, NOW)).collect();
-        let plan = decide(Want { count: 0, task: false }, &many, &BTreeMap::new(), Tally::default(), NOW);
+        let plan = plan(Want { count: 0, task: false }, &many, &[], &[], Tally::default());
         assert_eq!(plan.acts, [Act::Forget(id(1)), Act::Forget(id(2))]);
         let old = [ended(1, NOW.minus(KEPT_FOR))];
-        let plan = decide(Want { count: 0, task: true }, &old, &BTreeMap::new(), Tally::default(), NOW);
+        let plan = self::plan(Want { count: 0, task: true }, &old, &[], &[], Tally::default());
         assert_eq!(plan.acts, [Act::Forget(id(1))]);
     }
 

@@ -5,5 +5,5 @@ mod fleet;
 mod launch;
 
 pub(crate) use backoff::{CRASH_LOOP, next_start};
-pub(crate) use fleet::{Act, Plan, Want, decide};
+pub(crate) use fleet::{Act, Plan, Sight, Want, decide};
 pub(crate) use launch::{Launch, Site, spec};

@@ -32,8 +32,8 @@ pub(crate) struct Known {
 pub(crate) enum KnownState {
     /// It shall run.
     Wanted,
-    /// It shall end.
-    Stopping,
+    /// It shall end; it is told once nobody sends it requests any more.
+    Stopping { since: Time },
     /// It has ended.
     Ended { at: Time, crashed: bool },
 }
@@ -42,7 +42,7 @@ impl KnownState {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Wanted => "wanted",
-            Self::Stopping => "stopping",
+            Self::Stopping { .. } => "stopping",
             Self::Ended { .. } => "ended",
         }
     }

@@ -8,7 +8,7 @@ use store::{Read, Row, Tx, args};
 use crate::model::{Key, Known, KnownState, Tally};
 
 const COLUMNS_ALL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, stop_ms, state, crashed, \
-     created, ended FROM run_instance ORDER BY id";
+     created, stopping, ended FROM run_instance ORDER BY id";
 
 /// Every recorded instance, oldest first.
 pub(crate) async fn instances(read: &mut impl Read) -> Result<Vec<Known>> {
@@ -18,14 +18,14 @@ pub(crate) async fn instances(read: &mut impl Read) -> Result<Vec<Known>> {
 /// The recorded instances of a service, oldest first.
 pub(crate) async fn instances_of(read: &mut impl Read, service: &ServiceName) -> Result<Vec<Known>> {
     const SQL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, stop_ms, state, crashed, \
-         created, ended FROM run_instance WHERE service = $1 ORDER BY id";
+         created, stopping, ended FROM run_instance WHERE service = $1 ORDER BY id";
     read.rows(SQL, args![service]).await?.iter().map(known).collect()
 }
 
 fn known(row: &Row) -> Result<Known> {
     let state = match row.text("state")?.as_str() {
         "wanted" => KnownState::Wanted,
-        "stopping" => KnownState::Stopping,
+        "stopping" => KnownState::Stopping { since: row.opt_time("stopping")?.unwrap_or_default() },
         _ => KnownState::Ended { at: row.opt_time("ended")?.unwrap_or_default(), crashed: row.flag("crashed")? },
     };
     Ok(Known {
@@ -47,8 +47,8 @@ fn known(row: &Row) -> Result<Known> {
 /// Records a decision to have an instance.
 pub(crate) async fn insert(tx: &mut Tx, known: &Known) -> Result<()> {
     const SQL: &str = "INSERT INTO run_instance \
-         (id, service, environment, rollout, release_id, process, generation, stop_ms, state, crashed, created, ended) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, NULL)";
+         (id, service, environment, rollout, release_id, process, generation, stop_ms, state, crashed, created, stopping, ended) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, NULL, NULL)";
     let Known { id, key, release, generation, state, stop, created } = known;
     let stop_ms = i64::try_from(stop.as_millis()).unwrap_or(i64::MAX);
     tx.execute(
@@ -71,8 +71,9 @@ pub(crate) async fn insert(tx: &mut Tx, known: &Known) -> Result<()> {
 }
 
 /// Records that an instance shall end.
-pub(crate) async fn set_stopping(tx: &mut Tx, id: InstanceId) -> Result<()> {
-    tx.execute("UPDATE run_instance SET state = 'stopping' WHERE id = $1 AND state = 'wanted'", args![id]).await?;
+pub(crate) async fn set_stopping(tx: &mut Tx, id: InstanceId, now: Time) -> Result<()> {
+    const SQL: &str = "UPDATE run_instance SET state = 'stopping', stopping = $2 WHERE id = $1 AND state = 'wanted'";
+    tx.execute(SQL, args![id, now]).await?;
     Ok(())
 }
 

@@ -1,20 +1,28 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Generation, InstanceId, Result, Time};
-use facts::{Fact, InstanceSet, InstancesWanted, ProcessWanted, Replicas};
+use facts::{Fact, InstanceSet, InstancesWanted, ProcessWanted, Replicas, RouteSeen};
 use kernel::{Ctx, Reconciler};
 use ports::InstanceSeen;
 use serde::Serialize;
 
-use super::{seen, start};
-use crate::decide::{Act, Plan, Want, decide};
+use super::{drain, seen, start};
+use crate::decide::{Act, Plan, Sight, Want, decide};
 use crate::model::{Key, Known, KnownState, Tally};
 use crate::state;
 
+/// While a retired instance finishes its requests, it is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// Makes the instances as they are wanted.
-pub(crate) struct Instances;
+#[derive(Default)]
+pub(crate) struct Instances {
+    /// Paces the next run; nothing is decided by it.
+    draining: AtomicBool,
+}
 
 /// What a run did.
 #[derive(Debug, Default, Serialize)]
@@ -37,6 +45,8 @@ pub(crate) struct View {
     pub known: BTreeMap<Key, Vec<Known>>,
     pub tallies: BTreeMap<Key, Tally>,
     pub seen: BTreeMap<InstanceId, InstanceSeen>,
+    /// Retired instances that may still get or have requests.
+    pub busy: BTreeSet<InstanceId>,
 }
 
 /// The decision about one process of one set.
@@ -52,7 +62,7 @@ pub(crate) struct Decided {
 impl Reconciler for Instances {
     const NAME: &'static str = "run.instances";
     const EVERY: Duration = Duration::from_secs(5);
-    const WAKES: &'static [&'static str] = &[InstancesWanted::KIND, Replicas::KIND];
+    const WAKES: &'static [&'static str] = &[InstancesWanted::KIND, Replicas::KIND, RouteSeen::KIND];
     type Status = Status;
 
     async fn reconcile(&self, ctx: &Ctx) -> Result<Status> {
@@ -64,12 +74,15 @@ impl Reconciler for Instances {
         record(ctx, &view, &decided).await?;
         let (mut status, troubles) = act(ctx, &view, &decided).await;
         status.strangers = strangers(&view);
+        let retired = |one: &Decided| one.plan.acts.iter().any(|act| matches!(act, Act::Retire(_)));
+        self.draining.store(!view.busy.is_empty() || decided.iter().any(retired), Ordering::Relaxed);
         seen::publish(ctx, &view, &decided, &troubles).await?;
         Ok(status)
     }
 
     async fn stirred(&self, ctx: &Ctx) {
-        ctx.platform().ports().engine.changed(Self::EVERY).await;
+        let pause = if self.draining.load(Ordering::Relaxed) { LOOK_AGAIN } else { Self::EVERY };
+        ctx.platform().ports().engine.changed(pause).await;
     }
 }
 
@@ -89,6 +102,7 @@ async fn look(ctx: &Ctx) -> Result<View> {
         replicas,
         known,
         tallies: BTreeMap::new(),
+        busy: BTreeSet::new(),
         seen: seen.into_iter().filter(|s| s.environment.is_some()).map(|s| (s.id, s)).collect(),
     };
     view.tallies = view
@@ -96,6 +110,8 @@ async fn look(ctx: &Ctx) -> Result<View> {
         .into_iter()
         .filter_map(|key| counts.get(&(key.rollout, key.process.clone())).map(|tally| (key.clone(), *tally)))
         .collect();
+    drop(read);
+    view.busy = drain::busy(ctx, &view).await?;
     Ok(view)
 }
 
@@ -164,7 +180,8 @@ fn decide_all(ctx: &Ctx, view: &View) -> Vec<Decided> {
             };
             let known = view.known.get(&key).unwrap_or(&none);
             let tally = view.tallies.get(&key).copied().unwrap_or_default();
-            let plan = decide(want, known, &view.seen, tally, now);
+            let sight = Sight { seen: &view.seen, busy: &view.busy, now };
+            let plan = decide(want, known, &sight, tally);
             Decided { key, want, plan, new: Vec::new() }
         })
         .collect()
@@ -189,7 +206,7 @@ fn new_instances(ctx: &Ctx, view: &View, decided: &Decided) -> Vec<Known> {
 
 /// Records every decision in one transaction, before anything is done.
 async fn record(ctx: &Ctx, view: &View, decided: &[Decided]) -> Result<()> {
-    let recorded = |act: &Act| !matches!(act, Act::Start(_) | Act::Forget(_));
+    let recorded = |act: &Act| !matches!(act, Act::Start(_) | Act::Stop(_) | Act::Forget(_));
     let changed = |d: &&Decided| {
         d.plan.acts.iter().any(recorded) || view.tallies.get(&d.key).copied().unwrap_or_default() != d.plan.tally
     };
@@ -204,9 +221,9 @@ async fn record(ctx: &Ctx, view: &View, decided: &[Decided]) -> Result<()> {
         }
         for act in &one.plan.acts {
             match act {
-                Act::Stop(id) => state::set_stopping(&mut tx, *id).await?,
+                Act::Retire(id) => state::set_stopping(&mut tx, *id, now).await?,
                 Act::Ended { id, crashed } => state::set_ended(&mut tx, *id, *crashed, now).await?,
-                Act::New | Act::Start(_) | Act::Forget(_) => {}
+                Act::New | Act::Start(_) | Act::Stop(_) | Act::Forget(_) => {}
             }
         }
         state::put_tally(&mut tx, &one.key, one.plan.tally).await?;
@@ -239,7 +256,7 @@ async fn act_one(ctx: &Ctx, view: &View, one: &Decided, status: &mut Status) -> 
     let mut first_problem = None;
     for act in &one.plan.acts {
         let outcome = match act {
-            Act::New => Ok(()),
+            Act::New | Act::Retire(_) => Ok(()),
             Act::Start(id) => start::start(ctx, view, &one.key, *id).await.map(|()| status.started += 1),
             Act::Stop(id) => engine.stop(*id, generation, grace(id)).await.map(|()| status.stopped += 1),
             Act::Ended { .. } => {

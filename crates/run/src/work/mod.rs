@@ -1,5 +1,6 @@
 //! The reconciler: reads, decides, records, acts, publishes.
 
+mod drain;
 mod features;
 mod follow;
 mod instances;

@@ -114,7 +114,11 @@ fn instance(known: &Known, records: &[Known], seen: &BTreeMap<base::InstanceId, 
     let found = seen.get(&known.id)?;
     Some(InstanceView {
         id: known.id,
-        state: found.state.clone(),
+        // Whoever decides about traffic must know before the instance does.
+        state: match known.state {
+            KnownState::Stopping { .. } if found.state.is_running() => InstanceState::Stopping,
+            _ => found.state.clone(),
+        },
         since: found.since,
         evidence: found.evidence.clone(),
         address: found.address,
