@@ -176,7 +176,7 @@ async fn ending_by_label_is_noticed() {
     world.machine.plant(Bug::StopsByLabel);
     world.call(scale(2)).await.expect("it can be scaled");
     // One round to decide and to tell the gateway, some until the instance has nothing to finish.
-    world.rounds(12, Duration::from_millis(50)).await;
+    world.rounds(60, Duration::from_millis(100)).await;
     caught(&world, "instances end only by their own name and by a decision");
 }
 
