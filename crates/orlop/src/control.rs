@@ -45,6 +45,7 @@ impl Control {
             pid: std::process::id().cast_signed(),
             url,
             gateway,
+            domain: platform.config().domain.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: platform.started(),
         };

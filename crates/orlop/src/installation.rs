@@ -22,6 +22,7 @@ pub(crate) struct Running {
     pub pid: i32,
     pub url: String,
     pub gateway: String,
+    pub domain: String,
     pub version: String,
     pub started: Time,
 }

@@ -168,7 +168,7 @@ fn announce(running: &Running, sign_in: &SignInFile, json: bool) {
         format!(
             "Orlop is up.\n\
              \x20 API       {url}\n\
-             \x20 services  {gateway} (SERVICE-ENVIRONMENT.localhost)\n\n\
+             \x20 services  {gateway} (SERVICE-ENVIRONMENT.{domain})\n\n\
              Sign in once, from this machine, until {until}:\n\
              \x20 browser   {link}\n\
              \x20 terminal  orlop login {url} --code {code}\n\
@@ -176,6 +176,7 @@ fn announce(running: &Running, sign_in: &SignInFile, json: bool) {
              Next: `orlop deploy` in any folder with code, or `orlop new web hello` to begin with a template.\n",
             url = running.url,
             gateway = running.gateway,
+            domain = running.domain,
             until = sign_in.expires,
             code = sign_in.code,
         )
