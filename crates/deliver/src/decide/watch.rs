@@ -88,7 +88,7 @@ impl<'a> Watch<'a> {
         let how = last.or(trouble).unwrap_or_else(|| "it ended".to_owned());
         let times =
             if process.crashes == 1 { "crashed".to_owned() } else { format!("crashed {} times", process.crashes) };
-        Some(format!("the process `{}` {times}: {how}", process.process))
+        Some(format!("the process `{}` {times}: {how}{}", process.process, refused_port(&process.last_lines)))
     }
 
     /// Whether a request through the gateway was answered well, or nobody is there to answer.
@@ -190,5 +190,17 @@ fn how(kind: &ExitKind, evidence: &str) -> String {
         ExitKind::Signal { signal } => format!("it was killed by signal {signal}"),
         ExitKind::NotStarted => "it could not be started".to_owned(),
         ExitKind::Stopped { .. } => "it was stopped".to_owned(),
+    }
+}
+
+/// A program that was refused a port says so in words of its own, in which nobody sees the reason:
+/// an instance may listen on `$PORT` only.
+fn refused_port(last_lines: &[String]) -> &'static str {
+    let refused = ["permission denied", "eacces", "errno 13"];
+    let says = |line: &String| refused.iter().any(|word| line.to_lowercase().contains(word));
+    if last_lines.iter().any(says) {
+        " (an instance may listen on $PORT only and connect to its needs only)"
+    } else {
+        ""
     }
 }

@@ -69,6 +69,17 @@ impl Watch {
         None
     }
 
+    /// A whole walk at once, for the end: the bytes written since the start.
+    pub(super) fn total(&mut self, now: Instant) -> u64 {
+        (self.walking, self.next) = (false, now);
+        self.open.clear();
+        loop {
+            if let Some(written) = self.step(now) {
+                return written;
+            }
+        }
+    }
+
     /// Looks at one entry; `false` when there is none left.
     fn one(&mut self) -> bool {
         let Some(dir) = self.open.last_mut() else {

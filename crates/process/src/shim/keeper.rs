@@ -419,6 +419,12 @@ impl Keeper {
             let now = sys::now();
             output.splitter.finish(|line| self.book.log.push(now, output.stream, line));
         }
+        // A program that met the end of its space may have failed on its own before the watch came by.
+        if self.status.is_some_and(|status| status != 0)
+            && let Some(written) = self.watch.as_mut().map(|watch| watch.total(Instant::now()))
+        {
+            self.check_disk(written);
+        }
         let oom_kills = self.book.groups().oom().kills;
         self.book.state.cpu_us = self.book.groups().cpu_us();
         self.book.groups().remove();
