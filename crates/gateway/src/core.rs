@@ -6,14 +6,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use base::{Problem, Result, Time};
 use parking_lot::Mutex;
-use ports::{AppliedSnapshot, GatewayStatus, ListenerStatus, Snapshot};
+use ports::{AppliedSnapshot, GatewayStatus, ListenerStatus, Route, Snapshot, SnapshotChange, other_base};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Limits;
 use crate::keep::{Keep, Loaded};
 use crate::log::AccessLog;
-use crate::table::{Builder, Instance, Registry, Table, validate};
+use crate::table::{Book, Builder, Instance, Registry, Table, validate};
 
 /// What all workers and the administration share.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(crate) struct Core {
     pub(crate) tasks: TaskTracker,
     pub(crate) keep: Keep,
     builder: Mutex<Builder>,
-    /// Snapshots are taken one after the other.
-    applying: tokio::sync::Mutex<()>,
+    /// What is served, as it was given; snapshots and changes are taken one after the other.
+    book: Arc<tokio::sync::Mutex<Book>>,
     degraded: Mutex<Option<String>>,
     listeners: Mutex<Vec<SocketAddr>>,
     boot: Instant,
@@ -62,7 +62,7 @@ impl Core {
             tasks: TaskTracker::new(),
             keep,
             builder: Mutex::new(Builder::new(shards)),
-            applying: tokio::sync::Mutex::new(()),
+            book: Arc::default(),
             degraded: Mutex::new(None),
             listeners: Mutex::default(),
             boot: Instant::now(),
@@ -80,10 +80,12 @@ impl Core {
     }
 
     /// Serves what is on disk, unless something as new is served already.
-    pub(crate) fn load(&self) {
-        let Loaded { snapshot, degraded } = self.keep.load();
-        if let Some(snapshot) = snapshot.filter(|s| s.generation > self.table.load().generation()) {
-            self.serve(Arc::new(snapshot));
+    pub(crate) async fn load(&self) {
+        let mut book = self.book.lock().await;
+        let Loaded { book: found, degraded } = self.keep.load();
+        if let Some(found) = found.filter(|found| found.generation() > book.generation()) {
+            *book = found;
+            self.serve(&book);
         }
         if let Some(why) = &degraded {
             tracing::error!(reason = %why, "degraded");
@@ -96,36 +98,86 @@ impl Core {
     /// # Errors
     /// `bad-snapshot`, `newer-snapshot`, `stale-generation`, `snapshot-not-kept`, `draining`.
     pub(crate) async fn apply(self: &Arc<Self>, snapshot: Snapshot) -> Result<AppliedSnapshot> {
-        let _one = self.applying.lock().await;
+        let mut book = Arc::clone(&self.book).lock_owned().await;
         validate(&snapshot)?;
-        self.is_not_a_loop(&snapshot)?;
-        if self.is_ending.load(Ordering::SeqCst) {
-            return Err(Problem::unavailable("draining", "this gateway is about to end and takes no snapshot"));
-        }
-        let served = self.table.load_full();
-        if is_repetition(&served, &snapshot)? {
-            return Ok(AppliedSnapshot { generation: snapshot.generation });
-        }
-        let snapshot = Arc::new(snapshot);
-        let (this, kept) = (Arc::clone(self), Arc::clone(&snapshot));
-        let stored = tokio::task::spawn_blocking(move || this.keep.store(&kept)).await;
-        if let Err(problem) = stored.unwrap_or_else(|e| Err(Problem::internal("snapshot-not-kept", e))) {
-            *self.degraded.lock() = Some(problem.to_string());
-            return Err(problem);
-        }
+        self.is_not_a_loop(&snapshot.routes)?;
+        self.takes()?;
         let generation = snapshot.generation;
-        self.serve(snapshot);
+        if is_repetition(&book, &snapshot)? {
+            return Ok(AppliedSnapshot { generation });
+        }
+        let this = Arc::clone(self);
+        let stored = tokio::task::spawn_blocking(move || {
+            let new = Book::of(snapshot);
+            this.keep.store(&new)?;
+            // The lock goes with the work: who asked may have given up meanwhile.
+            *book = new;
+            this.serve(&book);
+            Ok(())
+        });
+        self.kept(stored.await.unwrap_or_else(|e| Err(Problem::internal("snapshot-not-kept", e))))?;
         *self.degraded.lock() = None;
         Ok(AppliedSnapshot { generation })
     }
 
+    /// Validates, keeps and serves a change of what is served.
+    ///
+    /// # Errors
+    /// `other-base` where the whole is needed, and those of [`Core::apply`].
+    pub(crate) async fn change(self: &Arc<Self>, change: SnapshotChange) -> Result<AppliedSnapshot> {
+        let mut book = Arc::clone(&self.book).lock_owned().await;
+        let generation = change.generation;
+        if book.has_taken(&change) {
+            return Ok(AppliedSnapshot { generation });
+        }
+        book.check(&change)?;
+        self.is_not_a_loop(&change.routes)?;
+        self.takes()?;
+        if let Some(why) = &*self.degraded.lock() {
+            return Err(other_base(change.base, &format!("this gateway is degraded: {why}")));
+        }
+        let this = Arc::clone(self);
+        let kept = tokio::task::spawn_blocking(move || {
+            let is_long = this.keep.append(&change)?;
+            let old = book.take(&change);
+            this.serve_change(&change, &old);
+            Ok(is_long.then_some(book))
+        });
+        let long = self.kept(kept.await.unwrap_or_else(|e| Err(Problem::internal("snapshot-not-kept", e))))?;
+        if let Some(book) = long {
+            // Nobody waits for it but the next change.
+            let this = Arc::clone(self);
+            tokio::task::spawn_blocking(move || {
+                if let Err(problem) = this.keep.store(&book) {
+                    tracing::warn!(%problem, "the journal of changes stays long");
+                }
+            });
+        }
+        Ok(AppliedSnapshot { generation })
+    }
+
+    fn takes(&self) -> Result<()> {
+        match self.is_ending.load(Ordering::SeqCst) {
+            true => Err(Problem::unavailable("draining", "this gateway is about to end and takes no snapshot")),
+            false => Ok(()),
+        }
+    }
+
+    /// What cannot be kept is not served, and the status says so.
+    fn kept<T>(&self, outcome: Result<T>) -> Result<T> {
+        if let Err(problem) = &outcome {
+            *self.degraded.lock() = Some(problem.to_string());
+        }
+        outcome
+    }
+
     /// An instance with the address of a listener would send the gateway's requests to itself.
-    fn is_not_a_loop(&self, snapshot: &Snapshot) -> Result<()> {
+    fn is_not_a_loop(&self, routes: &[Route]) -> Result<()> {
         let listeners = self.listeners.lock();
         let hits = |at: &SocketAddr| {
             listeners.iter().any(|l| l.port() == at.port() && (l.ip() == at.ip() || l.ip().is_unspecified()))
         };
-        let mut instances = snapshot.routes.iter().flat_map(|r| &r.backends).flat_map(|b| &b.instances);
+        let mut instances = routes.iter().flat_map(|r| &r.backends).flat_map(|b| &b.instances);
         match instances.find(|i| hits(&i.address)) {
             Some(i) => {
                 let text = format!("the address {} of {} is this gateway's own", i.address, i.id);
@@ -135,11 +187,19 @@ impl Core {
         }
     }
 
-    fn serve(&self, snapshot: Arc<Snapshot>) {
+    fn serve(&self, book: &Book) {
         let mut builder = self.builder.lock();
-        let table = Arc::new(builder.build(snapshot, &self.counters));
+        let table = Arc::new(builder.build(book, &self.counters));
         self.table.store(Arc::clone(&table));
         builder.settle(&table);
+        self.counters.trim();
+    }
+
+    fn serve_change(&self, change: &SnapshotChange, old: &[Arc<Route>]) {
+        let mut builder = self.builder.lock();
+        let table = builder.change(&self.table.load(), change, old, &self.counters);
+        self.table.store(Arc::new(table));
+        builder.settle_change(change, old);
         self.counters.trim();
     }
 
@@ -154,7 +214,7 @@ impl Core {
             self.instances().iter().map(|i| (i.id, i.in_flight())).filter(|(_, n)| *n > 0).collect();
         in_flight.sort();
         GatewayStatus {
-            generation: table.generation(),
+            generation: table.generation,
             started: self.started,
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -168,7 +228,7 @@ impl Core {
 }
 
 /// Whether exactly this is served already.
-fn is_repetition(served: &Table, snapshot: &Snapshot) -> Result<bool> {
+fn is_repetition(served: &Book, snapshot: &Snapshot) -> Result<bool> {
     let current = served.generation();
     let stale = |text: String| Problem::conflict("stale-generation", text).hint("read the status and send a newer one");
     if snapshot.generation < current {
@@ -177,7 +237,7 @@ fn is_repetition(served: &Table, snapshot: &Snapshot) -> Result<bool> {
     if snapshot.generation > current {
         return Ok(false);
     }
-    if served.snapshot.as_deref() == Some(snapshot) {
+    if served.has_all(snapshot) {
         return Ok(true);
     }
     Err(stale(format!("generation {current} is served with other content")))

@@ -120,7 +120,7 @@ pub async fn start(mut options: Options) -> Result<Running> {
     let log = AccessLog::open(&options.log, log_path, shards)?;
     let core = Arc::new(Core::new(options.limits, options.trusted, shards, log, Keep::new(&options.dir)));
     core.listens_on(addresses.clone());
-    core.load();
+    core.load().await;
     let stop = CancellationToken::new();
     let workers = (0..count).map(|i| worker::start(&core, i, stop.clone())).collect::<Result<Vec<_>>>()?;
     let replaced = CancellationToken::new();
@@ -137,9 +137,9 @@ pub async fn start(mut options: Options) -> Result<Running> {
     if let Some(taken) = taken {
         taken.accepted().await?;
         // The predecessor may have taken one more snapshot in between.
-        core.load();
+        core.load().await;
     }
-    tracing::info!(?addresses, generation = %core.table.load().generation(), "serving");
+    tracing::info!(?addresses, generation = %core.table.load().generation, "serving");
     let drain = options.drain;
     Ok(Running { core, addresses, workers, accepting, administration, closing, stop, replaced, drain })
 }

@@ -2,7 +2,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{EnvironmentName, Generation, HostName, InstanceId, ReleaseId, Result, RolloutId, ServiceName, Time};
+use base::{
+    EnvironmentName, Generation, HostName, InstanceId, Problem, ReleaseId, Result, RolloutId, ServiceName, Time,
+};
 use serde::{Deserialize, Serialize};
 
 /// The version of the [`Snapshot`] format that this build writes. A gateway reads its own and older ones.
@@ -15,6 +17,14 @@ pub trait Gateway: Send + Sync {
     /// invalid one is refused (`bad-snapshot`) and an older generation too (`stale-generation`);
     /// the last good one stays.
     async fn apply(&self, snapshot: &Snapshot) -> Result<AppliedSnapshot>;
+
+    /// Hands over what differs from the snapshot that is served, and nothing else. The same rules
+    /// hold for what comes of it as for a whole one (`bad-snapshot`). A gateway that does not serve
+    /// exactly [`SnapshotChange::base`], is degraded, or knows whole snapshots only refuses
+    /// (`other-base`) and serves on: hand over the whole.
+    async fn change(&self, change: &SnapshotChange) -> Result<AppliedSnapshot> {
+        Err(other_base(change.base, "this gateway takes whole snapshots only"))
+    }
 
     /// What the gateway serves and how it feels.
     async fn status(&self) -> Result<GatewayStatus>;
@@ -39,6 +49,38 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
 }
 
+/// The way from one snapshot to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SnapshotChange {
+    /// [`SNAPSHOT_FORMAT`] of the writer.
+    pub format: u32,
+    /// The generation that it begins from.
+    pub base: Generation,
+    /// The generation that it leads to; above `base`.
+    pub generation: Generation,
+    /// Routes that are new, or other than before: each whole.
+    pub routes: Vec<Route>,
+    /// Routes that are no longer there. One that never was is no fault.
+    pub gone: Vec<RouteName>,
+}
+
+/// Which route: there is one at most for a service in an environment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteName {
+    /// The service.
+    pub service: ServiceName,
+    /// The environment.
+    pub environment: EnvironmentName,
+}
+
+/// The refusal of a change that does not fit to what is served.
+pub fn other_base(base: Generation, why: &str) -> Problem {
+    Problem::conflict("other-base", format!("a change from generation {base} cannot be taken: {why}"))
+        .hint("hand over the whole snapshot")
+}
+
 /// One service in one environment, as traffic sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -51,6 +93,13 @@ pub struct Route {
     pub hosts: Vec<HostName>,
     /// Where traffic goes; the weights are relative. Empty: the route exists and nothing runs.
     pub backends: Vec<Backend>,
+}
+
+impl Route {
+    /// Which route this is.
+    pub fn name(&self) -> RouteName {
+        RouteName { service: self.service.clone(), environment: self.environment.clone() }
+    }
 }
 
 /// The instances of one rollout behind a route.

@@ -18,7 +18,7 @@ pub use engine::{
 };
 pub use gateway::{
     AppliedSnapshot, Backend, BackendCounters, Gateway, GatewayStatus, Instance, ListenerStatus, ProbeAnswer, Route,
-    SNAPSHOT_FORMAT, Snapshot,
+    RouteName, SNAPSHOT_FORMAT, Snapshot, SnapshotChange, other_base,
 };
 pub use objects::{ByteStream, Objects};
 pub use sources::{Advice, Progress, PushUpdate, PushVerdict, ReceiveLimits, ReceivePolicy, Sources};

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use base::{Generation, HostName, InstanceId, Problem, Result, RolloutId, Time};
 use parking_lot::Mutex;
 use ports::{
-    AppliedSnapshot, BackendCounters, Clock, Gateway, GatewayStatus, Instance, ProbeAnswer, Route, SNAPSHOT_FORMAT,
-    Snapshot,
+    AppliedSnapshot, BackendCounters, Clock, Gateway, GatewayStatus, Instance, ProbeAnswer, Route, RouteName,
+    SNAPSHOT_FORMAT, Snapshot, SnapshotChange, other_base,
 };
 
 use crate::{Gate, Machine, VirtualClock};
@@ -126,6 +126,20 @@ impl Edge {
         Ok(AppliedSnapshot { generation: snapshot.generation })
     }
 
+    /// As the real one: only from what it serves, under the rules of the whole.
+    fn take_change(&self, change: &SnapshotChange) -> Result<AppliedSnapshot> {
+        let last = self.snapshot();
+        let Some(last) = last.filter(|last| last.generation == change.base && change.generation > change.base) else {
+            return Err(other_base(change.base, "another generation is served"));
+        };
+        let mut names: BTreeSet<RouteName> = change.routes.iter().map(Route::name).collect();
+        names.extend(change.gone.iter().cloned());
+        let staying = last.routes.into_iter().filter(|route| !names.contains(&route.name()));
+        let mut routes: Vec<Route> = staying.chain(change.routes.iter().cloned()).collect();
+        routes.sort_by_key(Route::name);
+        self.take(&Snapshot { format: change.format, generation: change.generation, routes })
+    }
+
     fn tell(&self) -> GatewayStatus {
         let now = self.clock.now();
         let state = self.state.lock();
@@ -216,6 +230,12 @@ impl Gateway for EdgeHandle {
     async fn apply(&self, snapshot: &Snapshot) -> Result<AppliedSnapshot> {
         self.gate
             .call(self.life, "gateway.apply", || self.edge.reachable().and_then(|()| self.edge.take(snapshot)))
+            .await
+    }
+
+    async fn change(&self, change: &SnapshotChange) -> Result<AppliedSnapshot> {
+        self.gate
+            .call(self.life, "gateway.change", || self.edge.reachable().and_then(|()| self.edge.take_change(change)))
             .await
     }
 

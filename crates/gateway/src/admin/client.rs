@@ -8,7 +8,7 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use ports::{AppliedSnapshot, BackendCounters, Gateway, GatewayStatus, ProbeAnswer, Snapshot};
+use ports::{AppliedSnapshot, BackendCounters, Gateway, GatewayStatus, ProbeAnswer, Snapshot, SnapshotChange};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -84,6 +84,17 @@ impl Gateway for Client {
     async fn apply(&self, snapshot: &Snapshot) -> Result<AppliedSnapshot> {
         let body = serde_json::to_vec(snapshot).map_err(|e| Problem::internal("bad-snapshot", e))?;
         self.call(Method::PUT, SNAPSHOT, body, CALL_TIMEOUT).await
+    }
+
+    async fn change(&self, change: &SnapshotChange) -> Result<AppliedSnapshot> {
+        let body = serde_json::to_vec(change).map_err(|e| Problem::internal("bad-snapshot", e))?;
+        match self.call(Method::PATCH, SNAPSHOT, body, CALL_TIMEOUT).await {
+            // A gateway of an older version.
+            Err(problem) if problem.code == "no-such-call" => {
+                Err(ports::other_base(change.base, "this gateway takes whole snapshots only"))
+            }
+            done => done,
+        }
     }
 
     async fn status(&self) -> Result<GatewayStatus> {

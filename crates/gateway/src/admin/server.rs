@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use ports::{ProbeAnswer, Snapshot};
+use ports::{ProbeAnswer, Snapshot, SnapshotChange};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
@@ -67,6 +67,7 @@ async fn connection(stream: UnixStream, worker: Arc<Worker>) {
 async fn answer(worker: &Arc<Worker>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let result = match (request.method(), request.uri().path()) {
         (&Method::PUT, SNAPSHOT) => put_snapshot(worker, request).await,
+        (&Method::PATCH, SNAPSHOT) => patch_snapshot(worker, request).await,
         (&Method::GET, STATUS) => json(&worker.core.status()),
         (&Method::GET, COUNTERS) => json(&worker.core.counters.read()),
         (&Method::POST, PROBE) => post_probe(worker, request).await,
@@ -103,19 +104,28 @@ fn parse<T: DeserializeOwned>(body: &[u8], code: &'static str) -> Result<T> {
 }
 
 async fn put_snapshot(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+    let snapshot: Snapshot = in_format(&read(request, SNAPSHOT_BYTES_MAX).await?)?;
+    json(&worker.core.apply(snapshot).await?)
+}
+
+async fn patch_snapshot(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+    let change: SnapshotChange = in_format(&read(request, SNAPSHOT_BYTES_MAX).await?)?;
+    json(&worker.core.change(change).await?)
+}
+
+/// Reads a body whose format this gateway knows.
+fn in_format<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     /// Looked at first: a newer format may have fields that are unknown here.
     #[derive(serde::Deserialize)]
     struct Format {
         format: u32,
     }
-    let body = read(request, SNAPSHOT_BYTES_MAX).await?;
-    let format: Format = parse(&body, "bad-snapshot")?;
+    let format: Format = parse(body, "bad-snapshot")?;
     if format.format > ports::SNAPSHOT_FORMAT {
         let text = format!("the snapshot has format {}, this gateway reads {}", format.format, ports::SNAPSHOT_FORMAT);
         return Err(Problem::unprocessable("newer-snapshot", text).hint("upgrade the gateway first").at("format"));
     }
-    let snapshot: Snapshot = parse(&body, "bad-snapshot")?;
-    json(&worker.core.apply(snapshot).await?)
+    parse(body, "bad-snapshot")
 }
 
 /// A request of our own through the same pipeline as everybody's.

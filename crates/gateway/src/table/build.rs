@@ -1,38 +1,68 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::InstanceId;
 use http::HeaderValue;
-use ports::Snapshot;
+use ports::SnapshotChange;
 
-use super::{Backend, Instance, Registry, Route, Table};
+use super::{Backend, Book, Instance, Registry, Route, Table};
 
-/// Makes tables out of snapshots; what was known before keeps its connections and counts.
+/// One instance at one address.
+type Key = (InstanceId, SocketAddr);
+
+/// Makes tables out of what is given; what was known before keeps its connections and counts.
 #[derive(Debug)]
 pub(crate) struct Builder {
     workers: usize,
     /// All instances of the table served and those that still have requests.
-    instances: HashMap<(InstanceId, SocketAddr), Arc<Instance>>,
+    instances: HashMap<Key, Arc<Instance>>,
+    /// Those of them that are no longer served.
+    leaving: HashSet<Key>,
 }
 
 impl Builder {
     /// `workers` is the number of connection pools per instance.
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, instances: HashMap::new() }
+        Self { workers, instances: HashMap::new(), leaving: HashSet::new() }
     }
 
-    /// The table of a valid snapshot.
-    pub(crate) fn build(&mut self, snapshot: Arc<Snapshot>, counters: &Registry) -> Table {
-        let mut routes = HashMap::new();
-        for route in &snapshot.routes {
-            let built = Arc::new(self.route(route, counters));
-            for host in &route.hosts {
-                routes.insert(Box::from(host.as_str()), Arc::clone(&built));
-            }
+    /// The table of a whole book.
+    pub(crate) fn build(&mut self, book: &Book, counters: &Registry) -> Table {
+        let mut table = Table { generation: book.generation(), ..Table::default() };
+        for route in book.routes() {
+            self.put(&mut table, route, counters);
         }
-        let route_count = snapshot.routes.len() as u64;
-        Table { snapshot: Some(snapshot), routes, route_count }
+        table.route_count = book.routes().len() as u64;
+        table
+    }
+
+    /// The table that follows upon one: `old` are the routes that were replaced or removed.
+    pub(crate) fn change(
+        &mut self,
+        served: &Table,
+        change: &SnapshotChange,
+        old: &[Arc<ports::Route>],
+        counters: &Registry,
+    ) -> Table {
+        let mut table = Table { generation: change.generation, routes: served.routes.clone(), route_count: 0 };
+        for host in old.iter().flat_map(|route| &route.hosts) {
+            table.routes.remove(host.as_str());
+        }
+        for route in &change.routes {
+            self.put(&mut table, route, counters);
+        }
+        let gone = old.len() as u64;
+        let new = change.routes.len() as u64;
+        table.route_count = served.route_count.saturating_add(new).saturating_sub(gone);
+        table
+    }
+
+    fn put(&mut self, table: &mut Table, route: &ports::Route, counters: &Registry) {
+        let built = Arc::new(self.route(route, counters));
+        for host in &route.hosts {
+            table.routes.insert(Arc::from(host.as_str()), Arc::clone(&built));
+        }
     }
 
     fn route(&mut self, route: &ports::Route, counters: &Registry) -> Route {
@@ -70,24 +100,41 @@ impl Builder {
         let known =
             self.instances.entry((id, address)).or_insert_with(|| Arc::new(Instance::new(id, address, workers)));
         known.revive();
+        self.leaving.remove(&(id, address));
         Arc::clone(known)
     }
 
     /// Retires what the table that is now served does not have; forgets those without requests.
     pub(crate) fn settle(&mut self, table: &Table) {
-        let current: std::collections::HashSet<(InstanceId, SocketAddr)> = table
-            .routes
-            .values()
-            .flat_map(|r| &r.backends)
-            .flat_map(|b| &b.instances)
-            .map(|i| (i.id, i.address))
-            .collect();
-        self.instances.retain(|key, instance| {
-            let is_current = current.contains(key);
-            if !is_current {
+        let backends = table.routes.values().flat_map(|route| &route.backends);
+        let current: HashSet<Key> = backends.flat_map(|b| &b.instances).map(|i| (i.id, i.address)).collect();
+        let gone: Vec<Key> = self.instances.keys().filter(|key| !current.contains(*key)).copied().collect();
+        self.retire(gone);
+    }
+
+    /// The same after a change.
+    pub(crate) fn settle_change(&mut self, change: &SnapshotChange, old: &[Arc<ports::Route>]) {
+        let keys = |route: &ports::Route| -> Vec<Key> {
+            route.backends.iter().flat_map(|b| &b.instances).map(|i| (i.id, i.address)).collect()
+        };
+        let current: HashSet<Key> = change.routes.iter().flat_map(keys).collect();
+        self.retire(old.iter().flat_map(|route| keys(route)).filter(|key| !current.contains(key)).collect());
+    }
+
+    fn retire(&mut self, gone: Vec<Key>) {
+        for key in gone {
+            if let Some(instance) = self.instances.get(&key) {
                 instance.retire();
+                self.leaving.insert(key);
             }
-            is_current || instance.in_flight() > 0
+        }
+        let Self { instances, leaving, .. } = self;
+        leaving.retain(|key| {
+            let busy = instances.get(key).is_some_and(|instance| instance.in_flight() > 0);
+            if !busy {
+                instances.remove(key);
+            }
+            busy
         });
     }
 

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base::{EnvironmentName, ReleaseId, RolloutId, ServiceName};
@@ -97,11 +97,13 @@ type Key = (ServiceName, EnvironmentName, Option<RolloutId>);
 pub(crate) struct Registry {
     workers: usize,
     counters: Mutex<HashMap<Key, Arc<Counters>>>,
+    /// Looked through again when there are more than this.
+    full: AtomicUsize,
 }
 
 impl Registry {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { workers, counters: Mutex::default() }
+        Self { workers, counters: Mutex::default(), full: AtomicUsize::new(REMEMBERED) }
     }
 
     /// The counters of a rollout behind a route, or of what no instance answered.
@@ -126,8 +128,10 @@ impl Registry {
     /// Forgets what gets no traffic any more, once there is too much of it.
     pub(crate) fn trim(&self) {
         let mut counters = self.counters.lock();
-        if counters.len() > REMEMBERED {
+        if counters.len() > self.full.load(Ordering::Relaxed) {
             counters.retain(|_, c| Arc::strong_count(c) > 1);
+            // Where so many are in use, looking at each of them with every change would find nothing.
+            self.full.store(counters.len().saturating_mul(2).max(REMEMBERED), Ordering::Relaxed);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a snapshot means for a request: routes by host, backends by weight, instances by load.
 
+mod book;
 mod build;
 mod counters;
 mod instance;
@@ -11,8 +12,8 @@ use std::sync::Arc;
 
 use base::{EnvironmentName, Generation, ReleaseId, RolloutId, ServiceName};
 use http::HeaderValue;
-use ports::Snapshot;
 
+pub(crate) use book::Book;
 pub(crate) use build::Builder;
 pub(crate) use counters::{Counters, Done, Registry};
 pub(crate) use instance::{Busy, Instance, Sender};
@@ -21,18 +22,14 @@ pub use validate::validate;
 /// A snapshot made ready for use.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// The snapshot itself, to tell a repetition from a contradiction.
-    pub(crate) snapshot: Option<Arc<Snapshot>>,
-    pub(crate) routes: HashMap<Box<str>, Arc<Route>>,
+    /// The generation served; 0 where nothing is.
+    pub(crate) generation: Generation,
+    /// By host. A change copies the pointers and nothing behind them.
+    pub(crate) routes: HashMap<Arc<str>, Arc<Route>>,
     pub(crate) route_count: u64,
 }
 
 impl Table {
-    /// The generation served; 0 where nothing is.
-    pub(crate) fn generation(&self) -> Generation {
-        self.snapshot.as_ref().map_or(Generation(0), |s| s.generation)
-    }
-
     /// The route of a host in lower case.
     pub(crate) fn route(&self, host: &str) -> Option<Arc<Route>> {
         self.routes.get(host).cloned()

@@ -5,7 +5,7 @@ use base::{InstanceId, Problem, Result};
 use ports::{Backend, Route, SNAPSHOT_FORMAT, Snapshot};
 
 /// Most routes of a snapshot.
-const ROUTES_MAX: usize = 50_000;
+pub(super) const ROUTES_MAX: usize = 50_000;
 /// Most host names of a route.
 const HOSTS_MAX: usize = 100;
 /// Most rollouts behind a route.
@@ -21,14 +21,7 @@ const WEIGHT_MAX: u16 = 10_000;
 /// # Errors
 /// `bad-snapshot` with the place of the fault; `newer-snapshot` where the format is of a newer version.
 pub fn validate(snapshot: &Snapshot) -> Result<()> {
-    if snapshot.format > SNAPSHOT_FORMAT || snapshot.format == 0 {
-        return Err(Problem::unprocessable(
-            "newer-snapshot",
-            format!("the snapshot has format {}, this gateway reads formats 1 to {SNAPSHOT_FORMAT}", snapshot.format),
-        )
-        .hint("upgrade the gateway first")
-        .at("format"));
-    }
+    check_format(snapshot.format)?;
     if snapshot.generation.0 < 1 {
         return Err(bad("generations begin with 1".to_owned(), "generation".to_owned()));
     }
@@ -40,14 +33,29 @@ pub fn validate(snapshot: &Snapshot) -> Result<()> {
     Ok(())
 }
 
+/// Whether this gateway reads a format.
+pub(super) fn check_format(format: u32) -> Result<()> {
+    if format > SNAPSHOT_FORMAT || format == 0 {
+        return Err(Problem::unprocessable(
+            "newer-snapshot",
+            format!("the snapshot has format {format}, this gateway reads formats 1 to {SNAPSHOT_FORMAT}"),
+        )
+        .hint("upgrade the gateway first")
+        .at("format"));
+    }
+    Ok(())
+}
+
+/// What appeared so far and must not appear again.
 #[derive(Default)]
-struct Seen<'a> {
+pub(super) struct Seen<'a> {
     hosts: HashSet<&'a str>,
     services: HashSet<(&'a str, &'a str)>,
     addresses: HashMap<SocketAddr, InstanceId>,
 }
 
-fn check_route<'a>(route: &'a Route, index: usize, seen: &mut Seen<'a>) -> Result<()> {
+/// Whether a route is good in itself and beside those seen so far.
+pub(super) fn check_route<'a>(route: &'a Route, index: usize, seen: &mut Seen<'a>) -> Result<()> {
     let place = || format!("routes[{index}]");
     if !seen.services.insert((route.service.as_str(), route.environment.as_str())) {
         let text = format!("`{}` in `{}` has two routes", route.service, route.environment);
@@ -101,14 +109,14 @@ fn is_near(ip: IpAddr) -> bool {
     }
 }
 
-fn bound(count: usize, max: usize, what: &str, place: impl FnOnce() -> String) -> Result<()> {
+pub(super) fn bound(count: usize, max: usize, what: &str, place: impl FnOnce() -> String) -> Result<()> {
     if count > max {
         return Err(bad(format!("{count} {what} are more than {max}"), place()));
     }
     Ok(())
 }
 
-fn bad(message: String, place: String) -> Problem {
+pub(super) fn bad(message: String, place: String) -> Problem {
     Problem::unprocessable("bad-snapshot", message).at(place)
 }
 

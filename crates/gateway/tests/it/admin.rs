@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{Generation, Problem};
 use gateway::Client;
-use ports::{Gateway as _, Snapshot};
+use ports::{Gateway as _, Snapshot, SnapshotChange};
 
 use crate::support::*;
 
@@ -32,6 +32,56 @@ async fn generations_only_rise() {
     assert_eq!((status.generation.0, status.routes, status.degraded), (6, 1, None));
     assert_eq!(status.pid, std::process::id());
     assert_eq!(status.listeners[0].address, front.address);
+}
+
+#[tokio::test]
+async fn a_change_is_served_and_survives_a_restart() {
+    let (old, new, other) = (Upstream::start().await, Upstream::start().await, Upstream::start().await);
+    let mut front = Front::start().await;
+    front.one(&old).await;
+    let change = |base: i64, routes: Vec<ports::Route>, gone: Vec<ports::RouteName>| SnapshotChange {
+        format: 1,
+        base: Generation(base),
+        generation: Generation(base + 1),
+        routes,
+        gone,
+    };
+    let first =
+        change(1, vec![route("app", vec![backend(1, &[&new])]), route("two", vec![backend(1, &[&other])])], vec![]);
+    assert_eq!(front.client.change(&first).await.unwrap().generation, Generation(2));
+    assert_eq!(front.client.change(&first).await.unwrap().generation, Generation(2), "its answer was lost");
+    assert_eq!(front.get("app.localhost", "/id").await.body, new.id.to_string());
+    assert_eq!(front.get("two.localhost", "/id").await.body, other.id.to_string());
+    assert_eq!(code(front.client.change(&change(1, vec![route("three", vec![])], vec![])).await), "other-base");
+    assert_eq!(code(front.client.change(&change(5, vec![], vec![])).await), "other-base");
+    let stolen = ports::Route { service: "thief".parse().unwrap(), ..route("two", vec![]) };
+    assert_eq!(code(front.client.change(&change(2, vec![stolen], vec![])).await), "bad-snapshot");
+    let second = change(2, vec![], vec![route("two", vec![]).name()]);
+    assert_eq!(front.client.change(&second).await.unwrap().generation, Generation(3));
+    let status = front.client.status().await.unwrap();
+    assert_eq!((status.generation.0, status.routes, status.degraded), (3, 1, None));
+    front.stop().await;
+    let again = Front::within(front.dir, |_| {}).await;
+    let status = again.client.status().await.unwrap();
+    assert_eq!((status.generation.0, status.routes, status.degraded), (3, 1, None));
+    assert_eq!(again.get("app.localhost", "/id").await.body, new.id.to_string());
+    assert_eq!(again.get("two.localhost", "/id").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_degraded_gateway_wants_the_whole() {
+    let mut front = Front::start().await;
+    front.route(vec![]).await;
+    front.route(vec![]).await;
+    front.stop().await;
+    std::fs::write(front.dir.path().join("snapshot.json"), "garbage").unwrap();
+    let again = Front::within(front.dir, |_| {}).await;
+    let base = again.client.status().await.unwrap().generation;
+    let change = SnapshotChange { format: 1, base, generation: Generation(9), routes: Vec::new(), gone: Vec::new() };
+    assert_eq!(code(again.client.change(&change).await), "other-base");
+    again.client.apply(&empty(9)).await.unwrap();
+    let next = SnapshotChange { base: Generation(9), generation: Generation(10), ..change };
+    assert_eq!(again.client.change(&next).await.unwrap().generation, Generation(10));
 }
 
 #[tokio::test]
