@@ -78,7 +78,7 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Request target, bytes.
     pub target_bytes: usize,
-    /// Header lines of a request.
+    /// Header lines of a request. The gateway adds up to ten, and common servers read no more than 100.
     pub fields: usize,
     /// Client connections.
     pub connections: u64,
@@ -115,7 +115,7 @@ impl Default for Limits {
         Self {
             head_bytes: 32 << 10,
             target_bytes: 8 << 10,
-            fields: 100,
+            fields: 90,
             connections: 20_000,
             requests: 20_000,
             streams: 128,

@@ -2,7 +2,6 @@
 
 mod admin;
 mod drain;
-mod gate;
 mod instances;
 mod protocols;
 mod routing;

@@ -1,0 +1,15 @@
+//! Hostile input: raw requests and answers, floods, slow clients and broken snapshots against the
+//! real gateway, each with a checker that is itself tried on planted bugs.
+
+mod answer;
+mod backend;
+mod case;
+mod check;
+mod evidence;
+mod planted;
+mod requests;
+#[path = "../it/support.rs"]
+#[allow(dead_code, reason = "the other test target uses the rest")]
+mod support;
+
+use case::show;
