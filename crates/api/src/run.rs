@@ -1,7 +1,5 @@
 //! Instances, their logs, and how many there are.
 
-use std::net::SocketAddr;
-
 use base::{Bytes, EnvironmentName, InstanceId, ProcessName, ReleaseId, ServiceName, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -51,10 +49,10 @@ pub struct Instance {
     pub since: Time,
     /// When it was started.
     pub started: Time,
-    /// Where its port is.
+    /// Where its port is: an address of the machine, or `unix:` and the socket over which the
+    /// gateway gets connections to an instance that has a network of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub address: Option<SocketAddr>,
+    pub address: Option<String>,
     /// Resident memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bytes>,

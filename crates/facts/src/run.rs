@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use base::{EnvironmentName, Generation, InstanceId, ProcessName, ReleaseId, RolloutId, ServiceName, Time};
-use ports::InstanceState;
+use ports::{Address, InstanceState};
 use serde::{Deserialize, Serialize};
 
 use crate::{Fact, place};
@@ -79,7 +78,7 @@ pub struct InstanceView {
     /// What makes the state true.
     pub evidence: String,
     /// Where its port is.
-    pub address: Option<SocketAddr>,
+    pub address: Option<Address>,
 }
 
 /// How many instances a person asked for; subject: service/environment. Holds over rollouts.

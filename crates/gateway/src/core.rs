@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use base::{Problem, Result, Time};
 use parking_lot::Mutex;
-use ports::{AppliedSnapshot, GatewayStatus, ListenerStatus, Route, Snapshot, SnapshotChange, other_base};
+use ports::{Address, AppliedSnapshot, GatewayStatus, ListenerStatus, Route, Snapshot, SnapshotChange, other_base};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -178,7 +178,7 @@ impl Core {
             listeners.iter().any(|l| l.port() == at.port() && (l.ip() == at.ip() || l.ip().is_unspecified()))
         };
         let mut instances = routes.iter().flat_map(|r| &r.backends).flat_map(|b| &b.instances);
-        match instances.find(|i| hits(&i.address)) {
+        match instances.find(|i| matches!(&i.address, Address::Tcp(at) if hits(at))) {
             Some(i) => {
                 let text = format!("the address {} of {} is this gateway's own", i.address, i.id);
                 Err(Problem::unprocessable("bad-snapshot", text))

@@ -378,7 +378,7 @@ mod tests {
         );
         check(
             |dir| {
-                let json = r#"{"format":2,"generation":9,"routes":[],"new":true}"#;
+                let json = r#"{"format":3,"generation":9,"routes":[],"new":true}"#;
                 let digest = Digest::of(json.as_bytes());
                 fs::write(file(dir), format!("{HEAD}{digest}{MIDDLE}{json}{TAIL}")).unwrap();
             },

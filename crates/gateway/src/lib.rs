@@ -9,6 +9,7 @@ mod admin;
 mod chance;
 mod conn;
 mod core;
+mod descriptors;
 mod gate;
 mod host;
 mod keep;

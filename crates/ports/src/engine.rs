@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use base::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::ByteStream;
+use crate::{Address, ByteStream};
 
 /// Runs instances: copies of a process in isolation, on this machine or on another engine.
 ///
@@ -184,7 +183,8 @@ pub enum Probe {
 pub enum Network {
     /// Everything the host reaches: builds, which fetch dependencies.
     Host,
-    /// Nothing but what is listed.
+    /// Nothing but what is listed. Where the engine can, the instance has a network of its own, in
+    /// which there is nothing else, and nobody reaches it but through its [`InstanceSeen::address`].
     Only(Vec<Connect>),
 }
 
@@ -192,10 +192,22 @@ pub enum Network {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connect {
-    /// Host name or address.
+    /// Host name or address. A name is resolved outside of the instance, for each connection.
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// How the connection is made.
+    pub way: Way,
+}
+
+/// How a connection that an instance may make is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Way {
+    /// To this host and port, whatever answers there.
+    Direct,
+    /// Through the gateway, whose port this is, as a [`Caller`]: another service of the installation.
+    Gateway,
 }
 
 /// What is seen of one instance now.
@@ -219,7 +231,7 @@ pub struct InstanceSeen {
     /// What it is doing.
     pub state: InstanceState,
     /// Where its port can be reached, when it has one.
-    pub address: Option<SocketAddr>,
+    pub address: Option<Address>,
     /// When it was started.
     pub started: Time,
     /// When it came into this state.

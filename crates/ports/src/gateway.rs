@@ -7,8 +7,11 @@ use base::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The version of the [`Snapshot`] format that this build writes. A gateway reads its own and older ones.
-pub const SNAPSHOT_FORMAT: u32 = 1;
+use crate::Address;
+
+/// The version of the [`Snapshot`] format that this build writes. A gateway reads its own and older
+/// ones. With format 2 the address of an instance may be a socket that hands out connections.
+pub const SNAPSHOT_FORMAT: u32 = 2;
 
 /// The traffic data plane. It needs nothing but the last [`Snapshot`] that it accepted.
 #[async_trait]
@@ -123,7 +126,7 @@ pub struct Instance {
     /// Which one.
     pub id: InstanceId,
     /// Where its port is.
-    pub address: SocketAddr,
+    pub address: Address,
 }
 
 /// The answer to a snapshot that was taken.

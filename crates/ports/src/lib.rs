@@ -2,6 +2,7 @@
 //! it needs here; a driver (`process`, `gateway`, `git`, …) gives it; `sim` fakes it. One
 //! conformance suite per port runs on every driver and on the fake.
 
+mod address;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -11,10 +12,11 @@ mod objects;
 mod sources;
 mod vault;
 
+pub use address::{Address, Caller};
 pub use clock::{Clock, Random, new_id};
 pub use engine::{
     Availability, Base, Connect, Engine, ExitKind, Feature, Health, InstanceSeen, InstanceSpec, InstanceState,
-    LogCursor, LogLine, LogStream, Mount, Network, Probe, Purpose,
+    LogCursor, LogLine, LogStream, Mount, Network, Probe, Purpose, Way,
 };
 pub use gateway::{
     AppliedSnapshot, Backend, BackendCounters, Gateway, GatewayStatus, Instance, ListenerStatus, ProbeAnswer, Route,

@@ -206,7 +206,7 @@ fn validate(snapshot: &Snapshot) -> Result<()> {
                 return bad(format!("{} appears twice", backend.rollout));
             }
             for one in &backend.instances {
-                if addresses.insert(one.address, one.id).is_some_and(|other| other != one.id) {
+                if addresses.insert(&one.address, one.id).is_some_and(|other| other != one.id) {
                     return bad(format!("{} belongs to two instances", one.address));
                 }
             }

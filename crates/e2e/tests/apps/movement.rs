@@ -253,7 +253,7 @@ async fn needs(place: &Installation) -> Result<()> {
     says(&shop, "/fetch-need?STOCK_URL", "v1").await?;
     // Not declared: neither its port nor, if the gateway can be reached, its name may answer.
     let page = place.client.list::<ListInstances>(&hidden.path(), &PlaceQuery::default()).await?;
-    let address = page.items.iter().find_map(|i| i.address);
+    let address = page.items.iter().find_map(|i| i.address.clone());
     let Some(address) = address else { return Err(Problem::internal("no-address", "an instance without address")) };
     let doctor = place.orlop(&["doctor"]).await?.all();
     let answer = shop.ask(&format!("/fetch?http://{address}/")).await?;

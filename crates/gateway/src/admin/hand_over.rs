@@ -1,28 +1,25 @@
 //! Replacing the gateway's own binary: the successor gets the listening sockets over a Unix
 //! socket (`SCM_RIGHTS`), begins to serve, says so, and only then does the predecessor drain.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base::{Problem, Result};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{HAND_OVER, socket};
 use crate::core::Core;
+use crate::descriptors::{self, DESCRIPTORS_MAX};
 
-/// Most listening sockets that are handed over (the kernel allows 253, `SCM_MAX_FD`).
-const LISTENERS_MAX: usize = 64;
 /// How long the successor may take to begin to serve.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// What the predecessor sends with the sockets, and what the successor answers when it serves.
@@ -83,10 +80,10 @@ impl HandOver {
     }
 
     async fn give(&self, mut stream: UnixStream) -> std::io::Result<()> {
-        let fds: Vec<BorrowedFd<'_>> = self.listeners.iter().take(LISTENERS_MAX).map(|l| l.as_fd()).collect();
+        let fds: Vec<BorrowedFd<'_>> = self.listeners.iter().take(DESCRIPTORS_MAX).map(|l| l.as_fd()).collect();
         stream
             .async_io(Interest::WRITABLE, || {
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LISTENERS_MAX))];
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
                 let mut control = SendAncillaryBuffer::new(&mut space);
                 control.push(SendAncillaryMessage::ScmRights(&fds));
                 let data = [HELLO];
@@ -111,26 +108,12 @@ pub(crate) struct Taken {
 /// Asks the gateway that runs in `dir` for its sockets; `None` where none runs.
 pub(crate) async fn take_over(dir: &Path) -> Result<Option<Taken>> {
     let Ok(stream) = UnixStream::connect(dir.join(HAND_OVER)).await else { return Ok(None) };
-    let receive = stream.async_io(Interest::READABLE, || {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LISTENERS_MAX))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut data = [0];
-        let got =
-            rustix::net::recvmsg(&stream, &mut [IoSliceMut::new(&mut data)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        if got.bytes != 1 || data != [HELLO] {
-            return Err(std::io::Error::other("the gateway that runs sent something else"));
-        }
-        let fds: Vec<OwnedFd> = control
-            .drain()
-            .filter_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        Ok(fds)
-    });
-    let fds = tokio::time::timeout(TIMEOUT, receive).await.map_err(failed)?.map_err(failed)?;
+    let mut data = [0];
+    let receive = descriptors::receive(&stream, &mut data);
+    let (got, fds) = tokio::time::timeout(TIMEOUT, receive).await.map_err(failed)?.map_err(failed)?;
+    if got != 1 || data != [HELLO] {
+        return Err(failed("the gateway that runs sent something else"));
+    }
     Ok(Some(Taken { listeners: fds.into_iter().map(TcpListener::from).collect(), stream }))
 }
 

@@ -16,6 +16,7 @@ use crate::worker::Worker;
 
 pub use client::Client;
 pub(crate) use hand_over::{HandOver, Taken, take_over};
+pub(crate) use socket::is_own;
 
 /// The socket that the control plane talks to.
 const SOCKET: &str = "admin.sock";

@@ -35,7 +35,7 @@ pub(super) async fn bind(dir: &Path, name: &str, replace: bool) -> Result<UnixLi
 }
 
 /// Whether the peer is this user or root.
-pub(super) fn is_own(stream: &UnixStream) -> bool {
+pub(crate) fn is_own(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|cred| cred.uid() == own || cred.uid() == 0)
 }

@@ -5,6 +5,7 @@ mod exchange;
 mod forward;
 mod line;
 mod page;
+mod reach;
 mod send;
 mod strict;
 mod trace;

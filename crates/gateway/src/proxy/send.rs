@@ -5,11 +5,10 @@ use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::body::BadEnd;
-use super::{Aim, Exchange, Fault, UpBody, find};
+use super::{Aim, Exchange, Fault, UpBody, find, reach};
 use crate::table::{Backend, Busy, Instance, Sender};
 use crate::worker::Worker;
 
@@ -184,7 +183,7 @@ impl Copy {
 /// Opens a connection; its other end lives in a task of this worker.
 async fn connect(instance: &Instance, within: Duration) -> Option<Sender> {
     let deadline = Instant::now().checked_add(within)?;
-    let stream = tokio::time::timeout_at(deadline, TcpStream::connect(instance.address)).await.ok()?.ok()?;
+    let stream = tokio::time::timeout_at(deadline, reach::connect(&instance.address)).await.ok()?.ok()?;
     let _ = stream.set_nodelay(true);
     let (sender, connection) =
         http1::Builder::new().max_buf_size(256 << 10).handshake::<_, UpBody>(TokioIo::new(stream)).await.ok()?;

@@ -1,9 +1,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::{Generation, HostName, Problem, Result};
-use ports::{Route, RouteName, SNAPSHOT_FORMAT, Snapshot, SnapshotChange, other_base};
+use ports::{Address, Route, RouteName, SNAPSHOT_FORMAT, Snapshot, SnapshotChange, other_base};
 
 use super::validate::{ROUTES_MAX, Seen, bad, bound, check_format, check_route};
 
@@ -14,7 +13,7 @@ pub(crate) struct Book {
     generation: Generation,
     routes: BTreeMap<RouteName, Arc<Route>>,
     hosts: HashMap<HostName, RouteName>,
-    addresses: HashMap<SocketAddr, RouteName>,
+    addresses: HashMap<Address, RouteName>,
 }
 
 impl Book {
@@ -171,7 +170,7 @@ mod tests {
                 weight: 1,
                 instances: vec![Instance {
                     id: InstanceId::new(Time::from_micros(i64::from(port)), [1; 10]),
-                    address: SocketAddr::from(([127, 0, 0, 1], port)),
+                    address: Address::Tcp(([127, 0, 0, 1], port).into()),
                 }],
             }],
         }
@@ -229,7 +228,7 @@ mod tests {
         let mut far = route("d", "d.localhost", 4);
         far.backends[0].instances[0].address = "8.8.8.8:80".parse().unwrap();
         check(change(vec![far], vec![]), bad);
-        check(SnapshotChange { format: 2, ..change(vec![], vec![]) }, Some("newer-snapshot"));
+        check(SnapshotChange { format: SNAPSHOT_FORMAT + 1, ..change(vec![], vec![]) }, Some("newer-snapshot"));
     }
 
     #[test]

@@ -1,15 +1,14 @@
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::InstanceId;
 use http::HeaderValue;
-use ports::SnapshotChange;
+use ports::{Address, SnapshotChange};
 
 use super::{Backend, Book, Instance, Registry, Route, Table};
 
 /// One instance at one address.
-type Key = (InstanceId, SocketAddr);
+type Key = (InstanceId, Address);
 
 /// Makes tables out of what is given; what was known before keeps its connections and counts.
 #[derive(Debug)]
@@ -96,26 +95,26 @@ impl Builder {
     }
 
     fn instance(&mut self, instance: &ports::Instance) -> Arc<Instance> {
-        let (id, address, workers) = (instance.id, instance.address, self.workers);
-        let known =
-            self.instances.entry((id, address)).or_insert_with(|| Arc::new(Instance::new(id, address, workers)));
+        let (id, address, workers) = (instance.id, &instance.address, self.workers);
+        let make = || Arc::new(Instance::new(id, address.clone(), workers));
+        let known = self.instances.entry((id, address.clone())).or_insert_with(make);
         known.revive();
-        self.leaving.remove(&(id, address));
+        self.leaving.remove(&(id, address.clone()));
         Arc::clone(known)
     }
 
     /// Retires what the table that is now served does not have; forgets those without requests.
     pub(crate) fn settle(&mut self, table: &Table) {
         let backends = table.routes.values().flat_map(|route| &route.backends);
-        let current: HashSet<Key> = backends.flat_map(|b| &b.instances).map(|i| (i.id, i.address)).collect();
-        let gone: Vec<Key> = self.instances.keys().filter(|key| !current.contains(*key)).copied().collect();
+        let current: HashSet<Key> = backends.flat_map(|b| &b.instances).map(|i| (i.id, i.address.clone())).collect();
+        let gone: Vec<Key> = self.instances.keys().filter(|key| !current.contains(*key)).cloned().collect();
         self.retire(gone);
     }
 
     /// The same after a change.
     pub(crate) fn settle_change(&mut self, change: &SnapshotChange, old: &[Arc<ports::Route>]) {
         let keys = |route: &ports::Route| -> Vec<Key> {
-            route.backends.iter().flat_map(|b| &b.instances).map(|i| (i.id, i.address)).collect()
+            route.backends.iter().flat_map(|b| &b.instances).map(|i| (i.id, i.address.clone())).collect()
         };
         let current: HashSet<Key> = change.routes.iter().flat_map(keys).collect();
         self.retire(old.iter().flat_map(|route| keys(route)).filter(|key| !current.contains(key)).collect());

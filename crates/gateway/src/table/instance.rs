@@ -1,4 +1,3 @@
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -6,6 +5,7 @@ use std::time::{Duration, Instant};
 use base::InstanceId;
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
+use ports::Address;
 
 use crate::proxy::UpBody;
 
@@ -23,7 +23,7 @@ const EJECT_MAX_MS: u64 = 10_000;
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) id: InstanceId,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     in_flight: AtomicU64,
     retired: AtomicBool,
     failures: AtomicU32,
@@ -40,7 +40,7 @@ struct Unused {
 }
 
 impl Instance {
-    pub(crate) fn new(id: InstanceId, address: SocketAddr, workers: usize) -> Self {
+    pub(crate) fn new(id: InstanceId, address: Address, workers: usize) -> Self {
         Self {
             id,
             address,
@@ -159,7 +159,7 @@ mod tests {
 
     fn instance() -> Arc<Instance> {
         let id = InstanceId::new(Time::from_micros(1), [0; 10]);
-        Arc::new(Instance::new(id, SocketAddr::from(([127, 0, 0, 1], 1)), 1))
+        Arc::new(Instance::new(id, Address::Tcp(([127, 0, 0, 1], 1).into()), 1))
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::path::{Component, Path};
 
 use base::{InstanceId, Problem, Result};
-use ports::{Backend, Route, SNAPSHOT_FORMAT, Snapshot};
+use ports::{Address, Backend, Route, SNAPSHOT_FORMAT, Snapshot};
 
 /// Most routes of a snapshot.
 pub(super) const ROUTES_MAX: usize = 50_000;
@@ -12,11 +13,14 @@ const HOSTS_MAX: usize = 100;
 const BACKENDS_MAX: usize = 32;
 /// Most instances of a rollout.
 const INSTANCES_MAX: usize = 1000;
+/// Longest path of a socket, bytes (PATH_MAX, limits.h).
+const PATH_BYTES_MAX: usize = 4095;
 /// Largest weight.
 const WEIGHT_MAX: u16 = 10_000;
 
 /// Whether a gateway would take this snapshot: a format it reads, every host in one route only,
-/// every address under one instance only and within reach (loopback or private), all within bounds.
+/// every address under one instance only and within reach (loopback, private, or a socket of this
+/// machine), all within bounds.
 ///
 /// # Errors
 /// `bad-snapshot` with the place of the fault; `newer-snapshot` where the format is of a newer version.
@@ -51,7 +55,7 @@ pub(super) fn check_format(format: u32) -> Result<()> {
 pub(super) struct Seen<'a> {
     hosts: HashSet<&'a str>,
     services: HashSet<(&'a str, &'a str)>,
-    addresses: HashMap<SocketAddr, InstanceId>,
+    addresses: HashMap<&'a Address, InstanceId>,
 }
 
 /// Whether a route is good in itself and beside those seen so far.
@@ -79,9 +83,9 @@ pub(super) fn check_route<'a>(route: &'a Route, index: usize, seen: &mut Seen<'a
     Ok(())
 }
 
-fn check_backend(
-    backend: &Backend,
-    addresses: &mut HashMap<SocketAddr, InstanceId>,
+fn check_backend<'a>(
+    backend: &'a Backend,
+    addresses: &mut HashMap<&'a Address, InstanceId>,
     place: impl Fn() -> String,
 ) -> Result<()> {
     if backend.weight > WEIGHT_MAX {
@@ -89,11 +93,15 @@ fn check_backend(
     }
     bound(backend.instances.len(), INSTANCES_MAX, "instances", &place)?;
     for instance in &backend.instances {
-        if instance.address.port() == 0 || !is_near(instance.address.ip()) {
-            let text = format!("the address {} of {} is not loopback or private", instance.address, instance.id);
-            return Err(bad(text, place()));
+        let why = match &instance.address {
+            Address::Tcp(address) if address.port() == 0 || !is_near(address.ip()) => "not loopback or private",
+            Address::Socket(path) if !is_plain(path) => "not an absolute path without `..`, or too long",
+            _ => "",
+        };
+        if !why.is_empty() {
+            return Err(bad(format!("the address {} of {} is {why}", instance.address, instance.id), place()));
         }
-        if let Some(other) = addresses.insert(instance.address, instance.id) {
+        if let Some(other) = addresses.insert(&instance.address, instance.id) {
             let text = format!("{} and {} have the same address {}", other, instance.id, instance.address);
             return Err(bad(text, place()));
         }
@@ -107,6 +115,15 @@ fn is_near(ip: IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
     }
+}
+
+/// A path that goes only down from the root.
+fn is_plain(path: &Path) -> bool {
+    path.is_absolute()
+        && path.file_name().is_some()
+        && path.as_os_str().len() <= PATH_BYTES_MAX
+        && !path.as_os_str().as_encoded_bytes().contains(&0)
+        && path.components().all(|c| matches!(c, Component::RootDir | Component::Normal(_)))
 }
 
 pub(super) fn bound(count: usize, max: usize, what: &str, place: impl FnOnce() -> String) -> Result<()> {
@@ -138,7 +155,7 @@ mod tests {
                 weight: 1,
                 instances: vec![Instance {
                     id: InstanceId::new(Time::from_micros(i64::from(port)), [1; 10]),
-                    address: SocketAddr::from(([127, 0, 0, 1], port)),
+                    address: Address::Tcp(([127, 0, 0, 1], port).into()),
                 }],
             }],
         };
@@ -163,7 +180,9 @@ mod tests {
         check(|s| s.routes[0].backends.clear(), None);
         check(|s| s.routes[0].backends[0].weight = 0, None);
         check(|s| s.routes[0].backends[0].instances[0].address = "10.1.2.3:80".parse().unwrap(), None);
-        check(|s| s.format = 2, Some("newer-snapshot"));
+        check(|s| s.routes[0].backends[0].instances[0].address = "unix:/run/i/connect.sock".parse().unwrap(), None);
+        check(|s| s.format = SNAPSHOT_FORMAT, None);
+        check(|s| s.format = SNAPSHOT_FORMAT + 1, Some("newer-snapshot"));
         check(|s| s.format = 0, Some("newer-snapshot"));
         let bad = Some("bad-snapshot");
         check(|s| s.generation.0 = 0, bad);
@@ -172,7 +191,16 @@ mod tests {
         check(|s| s.routes[0].backends[0].weight = 10_001, bad);
         check(|s| s.routes[0].backends = vec![s.routes[0].backends[0].clone(); 2], bad);
         check(|s| s.routes[1].backends = s.routes[0].backends.clone(), bad);
-        for address in ["127.0.0.1:0", "8.8.8.8:80", "169.254.169.254:80", "[2001:db8::1]:80", "0.0.0.0:80"] {
+        for address in [
+            "127.0.0.1:0",
+            "8.8.8.8:80",
+            "169.254.169.254:80",
+            "[2001:db8::1]:80",
+            "0.0.0.0:80",
+            "unix:/run/../etc/s",
+            "unix:/",
+            "unix:/run/\0/s",
+        ] {
             check(|s| s.routes[0].backends[0].instances[0].address = address.parse().unwrap(), bad);
         }
     }

@@ -30,7 +30,10 @@ pub fn all() -> Vec<Case> {
 /// A gateway of one worker, so that all clients share its connections to the back end.
 async fn gateway(back: &Backend) -> Front {
     let mut front = Front::with(|options| options.workers = 1).await;
-    let instance = ports::Instance { id: InstanceId::new(base::Time::from_micros(1), [7; 10]), address: back.address };
+    let instance = ports::Instance {
+        id: InstanceId::new(base::Time::from_micros(1), [7; 10]),
+        address: ports::Address::Tcp(back.address),
+    };
     let mut backend = support::backend(1, &[]);
     backend.instances.push(instance);
     front.route(vec![support::route("app", vec![backend])]).await;

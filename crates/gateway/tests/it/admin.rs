@@ -91,13 +91,16 @@ async fn bad_snapshots_change_nothing() {
     front.one(&up).await;
     let route = route("app", vec![backend(1, &[&up])]);
     let with = |routes| Snapshot { routes, ..empty(9) };
-    assert_eq!(code(front.client.apply(&Snapshot { format: 2, ..empty(9) }).await), "newer-snapshot");
+    assert_eq!(
+        code(front.client.apply(&Snapshot { format: ports::SNAPSHOT_FORMAT + 1, ..empty(9) }).await),
+        "newer-snapshot"
+    );
     assert_eq!(code(front.client.apply(&with(vec![route.clone(), route.clone()])).await), "bad-snapshot");
     let mut far = route.clone();
     far.backends[0].instances[0].address = "93.184.216.34:80".parse().unwrap();
     assert_eq!(code(front.client.apply(&with(vec![far])).await), "bad-snapshot");
     let mut own = route.clone();
-    own.backends[0].instances[0].address = front.address;
+    own.backends[0].instances[0].address = ports::Address::Tcp(front.address);
     let problem = front.client.apply(&with(vec![own])).await.unwrap_err();
     assert!(problem.message.contains("gateway's own"), "{problem}");
     assert_eq!(front.get("app.localhost", "/id").await.body, up.id.to_string());

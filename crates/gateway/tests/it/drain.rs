@@ -179,7 +179,7 @@ async fn flaky_front(first: usize) -> (Front, Arc<AtomicU64>) {
     let mut front = Front::with(|o| o.workers = 1).await;
     let up = Upstream::start().await;
     let mut backend = backend(1, &[&up]);
-    backend.instances[0].address = flaky(first, Arc::clone(&hits)).await;
+    backend.instances[0].address = ports::Address::Tcp(flaky(first, Arc::clone(&hits)).await);
     front.route(vec![route("app", vec![backend])]).await;
     (front, hits)
 }

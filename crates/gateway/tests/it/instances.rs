@@ -25,7 +25,7 @@ async fn front(answer: &'static [u8], close: bool) -> Front {
     let mut front = Front::with(|o| o.workers = 1).await;
     let up = Upstream::start().await;
     let mut backend = backend(1, &[&up]);
-    backend.instances[0].address = address;
+    backend.instances[0].address = ports::Address::Tcp(address);
     front.route(vec![route("app", vec![backend])]).await;
     front
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod drain;
+mod handed;
 mod instances;
 mod protocols;
 mod routing;

@@ -14,7 +14,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
-use ports::{Backend, Gateway as _, Instance, Route, SNAPSHOT_FORMAT, Snapshot};
+use ports::{Address, Backend, Gateway as _, Instance, Route, SNAPSHOT_FORMAT, Snapshot};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -154,7 +154,7 @@ pub fn route(service: &str, backends: Vec<Backend>) -> Route {
 }
 
 pub fn backend(weight: u16, upstreams: &[&Upstream]) -> Backend {
-    let instances = upstreams.iter().map(|u| Instance { id: u.id, address: u.address }).collect();
+    let instances = upstreams.iter().map(|u| Instance { id: u.id, address: Address::Tcp(u.address) }).collect();
     Backend { rollout: rollout(), release: release(), weight, instances }
 }
 
@@ -228,6 +228,8 @@ pub struct Upstream {
     pub id: InstanceId,
     pub address: SocketAddr,
     pub seen: Arc<AtomicU64>,
+    /// Connections that it accepted.
+    connections: Arc<AtomicU64>,
     /// Lets `/stream` go on.
     pub go: Arc<tokio::sync::Notify>,
     stop: CancellationToken,
@@ -239,13 +241,19 @@ impl Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, go, stop) = (Arc::new(AtomicU64::new(0)), Arc::default(), CancellationToken::new());
+        let connections = Arc::new(AtomicU64::new(0));
         let id = InstanceId::new(Time::from_micros(1), random(number()));
-        let task = tokio::spawn(accept(listener, id, Arc::clone(&seen), Arc::clone(&go), stop.clone()));
-        Self { id, address, seen, go, stop, task }
+        let counts = [Arc::clone(&seen), Arc::clone(&connections)];
+        let task = tokio::spawn(accept(listener, id, counts, Arc::clone(&go), stop.clone()));
+        Self { id, address, seen, connections, go, stop, task }
     }
 
     pub fn seen(&self) -> u64 {
         self.seen.load(Ordering::SeqCst)
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Stops listening and ends its connections at once.
@@ -264,13 +272,14 @@ impl Drop for Upstream {
 async fn accept(
     listener: TcpListener,
     id: InstanceId,
-    seen: Arc<AtomicU64>,
+    [seen, connections]: [Arc<AtomicU64>; 2],
     go: Arc<tokio::sync::Notify>,
     stop: CancellationToken,
 ) {
     let mut tasks = tokio::task::JoinSet::new();
     while let Some(Ok((stream, _))) = stop.run_until_cancelled(listener.accept()).await {
         let (seen, go) = (Arc::clone(&seen), Arc::clone(&go));
+        connections.fetch_add(1, Ordering::SeqCst);
         stream.set_nodelay(true).unwrap();
         let service = hyper::service::service_fn(move |request| {
             seen.fetch_add(1, Ordering::SeqCst);

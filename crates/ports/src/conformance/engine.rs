@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use base::{Generation, InstanceId};
 use futures_util::StreamExt;
 
+use super::handing;
 use crate::{Engine, ExitKind, InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogLine, LogStream};
 
 /// What a program inside an instance shall do. The fixture turns it into a specification that makes
@@ -141,11 +142,11 @@ async fn ensure_starts_once(world: &dyn World) {
     let first = engine.ensure(&spec, G1).await.expect("start");
     assert_eq!((first.id, first.generation), (id, G1));
     let ready = wait_ready(&engine, id).await;
-    let address = ready.address.expect("an instance with a port has an address");
-    assert!(tokio::net::TcpStream::connect(address).await.is_ok(), "a ready instance accepts connections");
+    let address = ready.address.clone().expect("an instance with a port has an address");
+    assert!(handing::connect(&address).await.is_ok(), "a ready instance accepts connections");
     let (a, b) = tokio::join!(engine.ensure(&spec, G1), engine.ensure(&spec, G1));
     for again in [a.expect("again"), b.expect("again")] {
-        assert_eq!((again.started, again.address), (ready.started, ready.address), "nothing was started again");
+        assert_eq!((again.started, &again.address), (ready.started, &ready.address), "nothing was started again");
         assert_eq!(again.state, InstanceState::Ready);
     }
     let all = engine.list().await.expect("list");

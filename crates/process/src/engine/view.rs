@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use base::{Generation, InstanceId, Time};
-use ports::{ExitKind, InstanceSeen, InstanceState};
+use ports::{Address, ExitKind, InstanceSeen, InstanceState};
 
 use super::{REMOVED_KEPT, usage};
 use crate::files::{self, DataDir, META, Meta, STATE, State};
@@ -46,7 +46,7 @@ impl Found {
             purpose: meta.purpose,
             generation: meta.generation.max(state.generation),
             state: state.state,
-            address: meta.port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+            address: meta.port.map(|port| Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
             started: state.started,
             since: state.since,
             evidence: state.evidence,

@@ -216,7 +216,7 @@ fn rule(tests: &[Test]) -> Made<SeccompRule> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ports::Connect;
+    use ports::{Connect, Way};
 
     #[test]
     fn both_filters_compile_for_every_network() {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn udp_is_open_only_for_names() {
-        let only = |host: &str| Network::Only(vec![Connect { host: host.into(), port: 1 }]);
+        let only = |host: &str| Network::Only(vec![Connect { host: host.into(), port: 1, way: Way::Direct }]);
         assert!(needs_names(&Network::Host));
         assert!(needs_names(&only("db.example.org")));
         assert!(!needs_names(&only("localhost")));

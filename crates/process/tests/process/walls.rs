@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 
 use base::Secret;
 use ports::conformance::engine::{wait_exit, wait_ready};
-use ports::{Availability, Connect, ExitKind, Health, Mount, Network, Probe, Purpose};
+use ports::{Availability, Connect, ExitKind, Health, Mount, Network, Probe, Purpose, Way};
 
 use crate::bench::{Bench, G1};
 
@@ -130,7 +130,7 @@ async fn only_plain_sockets_exist() {
     }
     assert!(said(&bench, &["attack", "udp"]).await[0].contains("not permitted"));
     let mut named = bench.task(&["attack", "udp"]);
-    named.network = Network::Only(vec![Connect { host: "db.example.org".into(), port: 5432 }]);
+    named.network = Network::Only(vec![Connect { host: "db.example.org".into(), port: 5432, way: Way::Direct }]);
     assert_eq!(bench.run(&named).await.2, ["udp: ok"], "names must be looked up");
 }
 
@@ -147,7 +147,7 @@ async fn connections_go_only_where_declared() {
         spec.network = network;
         spec
     };
-    let only = |port| Network::Only(vec![Connect { host: "127.0.0.1".into(), port }]);
+    let only = |port| Network::Only(vec![Connect { host: "127.0.0.1".into(), port, way: Way::Direct }]);
     assert!(bench.run(&connect(Network::Only(vec![]))).await.2[0].contains("Permission denied"));
     assert!(bench.run(&connect(only(port ^ 1))).await.2[0].contains("Permission denied"));
     assert_eq!(bench.run(&connect(only(port))).await.2, ["connect: ok"]);

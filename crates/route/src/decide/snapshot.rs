@@ -44,7 +44,7 @@ fn usable(seen: &InstancesSeen, rollout: base::RolloutId) -> Vec<Instance> {
             .filter(|p| p.rollout == rollout && !p.task)
             .flat_map(|p| &p.instances)
             .filter(|i| i.state == *state)
-            .filter_map(|i| Some(Instance { id: i.id, address: i.address? }))
+            .filter_map(|i| Some(Instance { id: i.id, address: i.address.clone()? }))
             .collect()
     };
     let ready = of(&InstanceState::Ready);
@@ -55,6 +55,7 @@ fn usable(seen: &InstancesSeen, rollout: base::RolloutId) -> Vec<Instance> {
 mod tests {
     use base::{Generation, InstanceId, ReleaseId, RolloutId, Time};
     use facts::{InstanceView, ProcessSeen, TrafficShare};
+    use ports::Address;
 
     use super::*;
     use crate::decide::hosts;
@@ -65,7 +66,7 @@ mod tests {
             state: state.clone(),
             since: Time::default(),
             evidence: String::new(),
-            address: Some(([127, 0, 0, 1], u16::from(*n)).into()),
+            address: Some(Address::Tcp(([127, 0, 0, 1], u16::from(*n)).into())),
         };
         InstancesSeen {
             service: "a".parse().unwrap(),
@@ -101,8 +102,9 @@ mod tests {
         let wishes = [wish];
         let hosts = hosts(&wishes, &Default::default(), &"localhost".parse().unwrap());
         let routes = routes(&wishes, &[instances(states)], &hosts);
-        let ports: Vec<u16> = routes[0].backends[0].instances.iter().map(|i| i.address.port()).collect();
-        assert_eq!(ports, expect);
+        let got: Vec<&Address> = routes[0].backends[0].instances.iter().map(|i| &i.address).collect();
+        let expect: Vec<Address> = expect.iter().map(|port| Address::Tcp(([127, 0, 0, 1], *port).into())).collect();
+        assert_eq!(got, expect.iter().collect::<Vec<_>>());
     }
 
     #[test]

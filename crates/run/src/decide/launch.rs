@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::{Bytes, InstanceId, Problem, Result, Secret, SettingName};
-use facts::{InstanceSet, ProcessWanted, ServiceKind};
-use ports::{Base, Connect, Health, InstanceSpec, Mount, Network, Probe, Purpose};
+use facts::{InstanceSet, NeedKind, ProcessWanted, ServiceKind};
+use ports::{Base, Connect, Health, InstanceSpec, Mount, Network, Probe, Purpose, Way};
 
 use crate::model::Key;
 
@@ -84,7 +84,11 @@ fn health(process: &ProcessWanted) -> Health {
 }
 
 fn connects(set: &InstanceSet) -> Vec<Connect> {
-    set.needs.values().map(|need| Connect { host: need.host.clone(), port: need.port }).collect()
+    let way = |kind: &NeedKind| match kind {
+        NeedKind::Service(_) => Way::Gateway,
+        NeedKind::External => Way::Direct,
+    };
+    set.needs.values().map(|need| Connect { host: need.host.clone(), port: need.port, way: way(&need.kind) }).collect()
 }
 
 /// The environment: the manifest's settings, the platform's settings (they win: they can differ by

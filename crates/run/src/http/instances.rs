@@ -37,7 +37,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListInstances>) -> Result<Answer<P
                     evidence: view.evidence.clone(),
                     since: view.since,
                     started: created.get(&view.id).copied().unwrap_or(view.since),
-                    address: view.address,
+                    address: view.address.as_ref().map(ToString::to_string),
                     memory: None,
                     cpu_us: None,
                 });

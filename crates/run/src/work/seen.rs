@@ -121,7 +121,7 @@ fn instance(known: &Known, records: &[Known], seen: &BTreeMap<base::InstanceId, 
         },
         since: found.since,
         evidence: found.evidence.clone(),
-        address: found.address,
+        address: found.address.clone(),
     })
 }
 

@@ -26,7 +26,9 @@ pub fn traffic_goes_to_known(sight: &Sight) -> Vec<Violation> {
             }
             for one in &backend.instances {
                 let seen = sight.instances.iter().find(|seen| seen.id == one.id);
-                if seen.is_some_and(|seen| seen.release != Some(backend.release) || seen.address != Some(one.address)) {
+                if seen.is_some_and(|seen| {
+                    seen.release != Some(backend.release) || seen.address.as_ref() != Some(&one.address)
+                }) {
                     found.push(broken(PROMISE, format!("{} is not an instance of {}", one.id, backend.release)));
                 }
                 if sight.rollout_of(one.id).is_some_and(|rollout| rollout != backend.rollout) {

@@ -1,10 +1,9 @@
 //! One instance as a function of time.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::{Generation, Time};
-use ports::{ExitKind, InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogLine, LogStream};
+use ports::{Address, ExitKind, InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogLine, LogStream};
 
 use crate::Program;
 
@@ -18,7 +17,7 @@ pub(super) struct Life {
     pub generation: Generation,
     /// The machine was switched off then.
     pub lost: Option<Time>,
-    address: Option<SocketAddr>,
+    address: Option<Address>,
     started: Time,
     /// Told to end, and when it ends by that.
     stop: Option<Stop>,
@@ -32,7 +31,7 @@ struct Stop {
 }
 
 impl Life {
-    pub(super) fn new(spec: InstanceSpec, program: Program, address: Option<SocketAddr>, now: Time) -> Self {
+    pub(super) fn new(spec: InstanceSpec, program: Program, address: Option<Address>, now: Time) -> Self {
         Self { spec, program, generation: Generation(0), lost: None, address, started: now, stop: None }
     }
 
@@ -108,7 +107,7 @@ impl Life {
             purpose: self.spec.purpose,
             generation: self.generation,
             state,
-            address: self.address,
+            address: self.address.clone(),
             started: self.started,
             since,
             evidence,

@@ -5,13 +5,14 @@ mod handle;
 mod life;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Generation, InstanceId, Problem, ReleaseId, Result, Time};
 use parking_lot::Mutex;
-use ports::{Clock, InstanceSeen, InstanceSpec, InstanceState, LogLine};
+use ports::{Address, Clock, InstanceSeen, InstanceSpec, InstanceState, LogLine};
 
 use crate::{Program, VirtualClock};
 
@@ -68,7 +69,6 @@ struct State {
     /// Releases of which an instance was ready once.
     served: BTreeSet<ReleaseId>,
     calls: Vec<Call>,
-    started: u32,
     bug: Option<Bug>,
     /// Real listening sockets, for suites that connect.
     listeners: Option<BTreeMap<InstanceId, Arc<TcpListener>>>,
@@ -222,22 +222,21 @@ impl State {
     }
 
     fn start(&mut self, spec: &InstanceSpec, now: Time) -> Life {
-        self.started += 1;
         let address = spec.port.then(|| self.address(spec.id));
         Life::new(spec.clone(), Program::parse(&spec.command), address, now)
     }
 
-    /// Addresses are never given twice, as ports of one machine would be.
-    fn address(&mut self, id: InstanceId) -> SocketAddr {
+    /// Each instance has a network of its own; where a suite connects, it has a port of the host,
+    /// as on a machine that cannot give it one.
+    fn address(&mut self, id: InstanceId) -> Address {
         if let Some(listeners) = &mut self.listeners
             && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             && let Ok(address) = listener.local_addr()
         {
             listeners.insert(id, Arc::new(listener));
-            return address;
+            return Address::Tcp(address);
         }
-        let [_, high, mid, low] = self.started.to_be_bytes();
-        SocketAddr::from(([10, high, mid, low], 8080))
+        Address::Socket(PathBuf::from(format!("/machine/instances/{id}/connect.sock")))
     }
 }
 
