@@ -57,16 +57,30 @@ pub(super) fn prepare(request: &mut Request<UpBody>, exchange: &Exchange, upgrad
     }
 }
 
+/// Whether an instance's answer has one reading only: no transfer coding, or `chunked` once, in
+/// HTTP/1.1 and without a length beside it. RFC 9112 §6.3 has the coding override the length, and
+/// codings that are not last end with the connection; who passes either on makes the client's
+/// reading another than the instance's (§11.1, response splitting).
+pub(super) fn is_framed_once<B>(response: &Response<B>) -> bool {
+    let headers = response.headers();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && response.version() == Version::HTTP_11
+                && !headers.contains_key(header::CONTENT_LENGTH)
+        }
+        _ => false,
+    }
+}
+
 /// Makes an instance's answer the one that the client gets.
 pub(super) fn finish_answer<B>(response: &mut Response<B>, exchange: &Exchange) {
     let is_upgrade = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
     *response.version_mut() = Version::HTTP_11;
     let headers = response.headers_mut();
     let upgrade = headers.get(header::UPGRADE).filter(|_| is_upgrade).cloned();
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        // RFC 9112 §6.3: it overrides the length, which must not go on to the client.
-        headers.remove(header::CONTENT_LENGTH);
-    }
     strip_hop_by_hop(headers);
     if let Some(protocol) = upgrade {
         headers.insert(header::UPGRADE, protocol);

@@ -98,6 +98,9 @@ pub(crate) async fn carry(
         Ok(answer) => answer,
         Err(fault) => return exchange.fail_as(&fault, wanted.as_ref()),
     };
+    if !forward::is_framed_once(&response) {
+        return exchange.fail_as(&Fault::bad_answer(), wanted.as_ref());
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some(on_client) = switch.on_client.take() else {
             return exchange.fail_as(&Fault::bad_answer(), wanted.as_ref());

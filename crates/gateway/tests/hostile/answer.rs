@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::net::TcpStream;
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +171,18 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     fn garbage(&self, why: &str) -> Bad {
         Bad::Garbage(format!("{why}: {}", super::show(&self.ahead)))
+    }
+}
+
+/// Takes what comes up to and with `end` from the front of the input; `None` where the connection ends.
+pub async fn until(stream: &mut TcpStream, input: &mut Vec<u8>, end: &[u8]) -> Option<Vec<u8>> {
+    loop {
+        if let Some(at) = input.windows(end.len()).position(|w| w == end) {
+            return Some(input.drain(..at + end.len()).collect());
+        }
+        if stream.read_buf(input).await.ok()? == 0 {
+            return None;
+        }
     }
 }
 

@@ -81,13 +81,28 @@ pub struct Checker<'a> {
     lines: Vec<Logged>,
     marks: u64,
     mode: Mode,
+    patience: Duration,
     findings: Vec<Finding>,
 }
 
 impl<'a> Checker<'a> {
     pub fn new(face: Face, back: &'a Backend) -> Self {
         let known = back.seen().len();
-        Self { face, back, known, lines: Vec::new(), marks: 0, mode: Mode::Whole, findings: Vec::new() }
+        Self {
+            face,
+            back,
+            known,
+            lines: Vec::new(),
+            marks: 0,
+            mode: Mode::Whole,
+            patience: PATIENCE,
+            findings: Vec::new(),
+        }
+    }
+
+    /// A checker that expects to find something waits less for what will not come.
+    pub fn impatient(self) -> Self {
+        Self { patience: Duration::from_secs(2), ..self }
     }
 
     fn find(&mut self, kind: Kind, text: impl Into<String>) {
@@ -100,7 +115,7 @@ impl<'a> Checker<'a> {
         let before = self.marks;
         let expect = case.expect_of(self.back.name);
         let (read, write) = TcpStream::connect(self.face.address).await.unwrap().into_split();
-        let mut reader = Reader::new(read, PATIENCE);
+        let mut reader = Reader::new(read, self.patience);
         let awaits_head = matches!(expect.last(), Some(Expect::Cut(_))) && self.back.tells_heads();
         let sending = send(write, case, mode, self.back, awaits_head.then_some(self.known + expect.len()));
         let receiving = receive(&mut reader, case, &expect);
@@ -131,7 +146,7 @@ impl<'a> Checker<'a> {
         let path = self.next_mark();
         let (read, mut write) = TcpStream::connect(self.face.address).await.unwrap().into_split();
         let _ = write.write_all(request(&path, "Connection: close\r\n").as_bytes()).await;
-        let mut reader = Reader::new(read, PATIENCE);
+        let mut reader = Reader::new(read, self.patience);
         let got = reader.answer(false).await;
         self.is_own(&path, got, "on another connection");
         if let Err(bad) = reader.end().await {
@@ -154,7 +169,7 @@ impl<'a> Checker<'a> {
 
     /// Waits until log and back end agree, or says how they do not.
     async fn compare(&mut self, case: &Case, lines: usize, answers: &[Answer]) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let is_alike = !case.differs.contains_key(self.back.name);
         let seen = loop {
             self.lines.extend((self.face.log)());

@@ -2,6 +2,7 @@
 //! real gateway, each with a checker that is itself tried on planted bugs.
 
 mod answer;
+mod answers;
 mod backend;
 mod case;
 mod check;

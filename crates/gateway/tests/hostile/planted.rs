@@ -1,5 +1,6 @@
 //! Proof that the checker can fail: small proxies with a planted bug, in front of the same back ends.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::answer::{Answer, Reader};
+use crate::answer::{Answer, Reader, until};
+use crate::answers;
 use crate::backend::Backend;
 use crate::check::{Checker, Face, Kind, Logged, Mode};
 use crate::requests::{all, skipped_without};
@@ -23,6 +25,8 @@ enum Bug {
     BareLf,
     /// Each request is sent twice.
     Twice,
+    /// None but that bytes behind an answer stay for the next one, as with all of these.
+    Leftovers,
 }
 
 /// A proxy with one connection to its back end.
@@ -32,10 +36,10 @@ struct Naive {
     back: tokio::sync::Mutex<(Reader<OwnedReadHalf>, OwnedWriteHalf)>,
 }
 
-async fn naive(bug: Bug, back: &Backend) -> Face {
+async fn naive(bug: Bug, back: SocketAddr) -> Face {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (read, write) = TcpStream::connect(back.address).await.unwrap().into_split();
+    let (read, write) = TcpStream::connect(back).await.unwrap().into_split();
     let log: Arc<Mutex<Vec<Logged>>> = Arc::default();
     let reader = Reader::new(read, Duration::from_millis(500));
     let naive = Arc::new(Naive { bug, log: Arc::clone(&log), back: tokio::sync::Mutex::new((reader, write)) });
@@ -106,22 +110,11 @@ impl Naive {
     }
 }
 
-async fn until(stream: &mut TcpStream, input: &mut Vec<u8>, end: &[u8]) -> Option<Vec<u8>> {
-    loop {
-        if let Some(at) = input.windows(end.len()).position(|w| w == end) {
-            return Some(input.drain(..at + end.len()).collect());
-        }
-        if stream.read_buf(input).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
-
 /// What the checker finds in a case, but for the answer that was expected: the comparison of both
 /// sides alone must notice.
 async fn found(bug: Bug, back: &Backend, case: &str) -> Vec<Kind> {
     let case = all().into_iter().find(|c| c.name == case).unwrap_or_else(|| panic!("no case {case}"));
-    let mut checker = Checker::new(naive(bug, back).await, back);
+    let mut checker = Checker::new(naive(bug, back.address).await, back).impatient();
     let found = checker.run(&case, Mode::Whole).await;
     println!("{bug:?}: {found:#?}");
     let mut kinds: Vec<Kind> = found.iter().map(|f| f.kind).filter(|kind| *kind != Kind::Outcome).collect();
@@ -139,4 +132,15 @@ async fn the_checker_finds_planted_bugs() {
     assert!(found(Bug::ChunksBesideLength, &back, "TE.CL").await.contains(&Kind::Count));
     assert!(!found(Bug::ChunksBesideLength, &back, "CL.TE").await.is_empty());
     assert!(found(Bug::BareLf, &back, "a bare LF smuggles a length").await.contains(&Kind::Marker));
+}
+
+#[tokio::test]
+async fn the_checker_of_answers_finds_planted_bugs() {
+    let back = answers::Hostile::start().await;
+    for (case, is_found) in [("plain", false), ("bytes behind the content", true), ("HEAD with content", true)] {
+        let face = naive(Bug::Leftovers, back.address).await;
+        let found = answers::run(case, &back, face.address).await;
+        println!("{case}: {found:#?}");
+        assert_eq!(found.iter().any(|f| f.contains("/marker/")), is_found, "{case}");
+    }
 }

@@ -30,12 +30,8 @@ pub fn all() -> Vec<Case> {
 /// A gateway of one worker, so that all clients share its connections to the back end.
 async fn gateway(back: &Backend) -> Front {
     let mut front = Front::with(|options| options.workers = 1).await;
-    let instance = ports::Instance {
-        id: InstanceId::new(base::Time::from_micros(1), [7; 10]),
-        address: ports::Address::Tcp(back.address),
-    };
-    let mut backend = support::backend(1, &[]);
-    backend.instances.push(instance);
+    let id = InstanceId::new(base::Time::from_micros(1), [7; 10]);
+    let backend = support::backend_at(1, &[(id, back.address)]);
     front.route(vec![support::route("app", vec![backend])]).await;
     front
 }

@@ -30,45 +30,6 @@ async fn front(answer: &'static [u8], close: bool) -> Front {
     front
 }
 
-/// Two requests on one client connection: neither may see anything of the other's answer.
-async fn check(name: &str, answer: &'static [u8], close: bool, expect: (u16, &str)) {
-    let front = front(answer, close).await;
-    let mut keep = front.connect().await;
-    for turn in 0..2 {
-        let (status, headers, body) = match keep.get("/").await {
-            Ok(got) => got,
-            Err(e) => panic!("{name}, turn {turn}: {e:?}"),
-        };
-        assert_eq!(status, expect.0, "{name}, turn {turn}: {body}");
-        assert!(body.contains(expect.1), "{name}, turn {turn}: {body}");
-        assert!(!headers.contains_key("x-second"), "{name}");
-        let both = headers.contains_key("content-length") && headers.contains_key("transfer-encoding");
-        assert!(!both, "{name}: {headers:?}");
-    }
-}
-
-#[tokio::test]
-async fn answers() {
-    let ok = (200, "ok");
-    check("plain", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", false, ok).await;
-    check("until the end", b"HTTP/1.1 200 OK\r\n\r\nok", true, ok).await;
-    check("HTTP/1.0", b"HTTP/1.0 200 OK\r\n\r\nok", true, ok).await;
-    let hints = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-    check("early hints", hints, false, ok).await;
-    let both = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
-    check("both lengths", both, false, ok).await;
-    let extra =
-        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nx-second: 1\r\ncontent-length: 0\r\n\r\n";
-    check("two answers for one request", extra, false, ok).await;
-    check("garbage", b"garbage\r\n\r\n", true, (502, "instance-bad-answer")).await;
-    let two = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok";
-    check("two lengths", two, true, (502, "instance")).await;
-    check("nothing", b"", true, (502, "instance-hung-up")).await;
-    check("half a head", b"HTTP/1.1 200 OK\r\nconte", true, (502, "instance")).await;
-    let switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
-    check("an upgrade that nobody asked for", switch, false, (502, "instance-bad-answer")).await;
-}
-
 #[tokio::test]
 async fn an_answer_that_ends_early_is_not_passed_off_as_whole() {
     let front = front(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", true).await;

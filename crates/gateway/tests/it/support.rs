@@ -154,7 +154,13 @@ pub fn route(service: &str, backends: Vec<Backend>) -> Route {
 }
 
 pub fn backend(weight: u16, upstreams: &[&Upstream]) -> Backend {
-    let instances = upstreams.iter().map(|u| Instance { id: u.id, address: Address::Tcp(u.address) }).collect();
+    let instances: Vec<_> = upstreams.iter().map(|u| (u.id, u.address)).collect();
+    backend_at(weight, &instances)
+}
+
+pub fn backend_at(weight: u16, instances: &[(InstanceId, SocketAddr)]) -> Backend {
+    let instances =
+        instances.iter().map(|(id, address)| Instance { id: *id, address: Address::Tcp(*address) }).collect();
     Backend { rollout: rollout(), release: release(), weight, instances }
 }
 
