@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use kernel::Capability;
 
+pub use work::needed_objects;
 pub use work::steps::steps_main;
 
 /// What builds may get of the environment that the platform itself was started with. Which of the

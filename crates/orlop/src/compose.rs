@@ -13,6 +13,7 @@ use ports::{Clock, Objects, Random};
 use process::ProcessEngine;
 use store::{Migration, Store};
 
+use crate::backups::Newest;
 use crate::clock::{SystemChance, SystemClock};
 use crate::installation::Installation;
 use crate::{spawn, toolchain};
@@ -57,7 +58,8 @@ pub(crate) async fn compose(
         clock,
         random,
     };
-    let capabilities = capabilities(Some(vault), environment);
+    let mut capabilities = capabilities(Some(vault), environment);
+    capabilities.push(Capability::named("backup").check(Newest::of(place)));
     let hooks = capabilities.iter().flat_map(|c| c.hooks.iter().cloned()).collect();
     let platform = Platform::new(store, ports, config, Arc::new(Gatekeeper), Admission::new(hooks));
     platform.driver().install(&capabilities);
@@ -90,7 +92,7 @@ fn capabilities(vault: Option<SettingVault>, environment: BuildEnvironment) -> V
 }
 
 /// The tables of every capability. Known before the store is open, which `access` needs to be made.
-fn migrations() -> Vec<Migration> {
+pub(crate) fn migrations() -> Vec<Migration> {
     let others = capabilities(None, BuildEnvironment::default()).into_iter().flat_map(|c| c.migrations);
     access::migrations().into_iter().chain(others).collect()
 }

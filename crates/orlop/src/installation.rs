@@ -179,6 +179,16 @@ impl Installation {
         self.data.join("engine")
     }
 
+    /// Where backups go that were told no other place.
+    pub(crate) fn backups_dir(&self) -> PathBuf {
+        self.data.join("backups")
+    }
+
+    /// Which backups were read back.
+    pub(crate) fn backup_record(&self) -> PathBuf {
+        self.run_dir().join("backups.json")
+    }
+
     /// What a role of the platform says about itself.
     pub(crate) fn log_file(&self, role: &str) -> PathBuf {
         self.run_dir().join(format!("{role}.log"))

@@ -4,6 +4,7 @@
 //! instance, the runner of build steps, the file server of sites, and the command line.
 
 mod args;
+mod backups;
 mod clock;
 mod compose;
 mod control;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         Args { globals, command: Command::Up(args) } => up::main(args, &globals),
         Args { globals, command: Command::Down(args) } => down::main(&args, &globals),
         Args { globals, command: Command::Demo(args) } => demo::main(&args, &globals),
+        Args { globals, command: Command::Backup(args) } => backups::main(&args, &globals),
+        Args { globals, command: Command::Restore(args) } => backups::restore(&args, &globals),
         Args { globals, command: Command::Config(args) } => up::config(args, &globals),
     }
 }

@@ -10,7 +10,7 @@ use base::{Problem, Result};
 use kernel::Config;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{self, Configured, Up};
+use crate::args::{self, Configured, Stored, Up};
 use crate::control::Control;
 use crate::installation::{Installation, Running, SignInFile};
 use crate::{log, spawn};
@@ -62,14 +62,20 @@ pub(crate) fn finish(outcome: Result<()>, json: bool) -> ExitCode {
 
 /// The installation and its configuration: defaults, file, environment, flags.
 fn load(args: &Configured) -> Result<(Installation, Config)> {
+    load_stored(&args.stored, flags(args)?)
+}
+
+/// The same for a verb that only looks at what is kept.
+pub(crate) fn load_stored(args: &Stored, mut flags: Vec<(String, String)>) -> Result<(Installation, Config)> {
     let place = Installation::find(args.place.data.as_deref())?;
     let named = args.config.clone().or_else(|| std::env::var_os("ORLOP_CONFIG").map(PathBuf::from));
     if let Some(file) = named.as_deref().filter(|f| !f.exists()) {
         return Err(Problem::not_found("config-not-found", format!("there is no file {}", file.display())));
     }
     let file = named.unwrap_or_else(|| place.data.join("orlop.toml"));
+    flags.extend(args.database.clone().map(|url| ("database".to_owned(), url)));
     let env: BTreeMap<String, String> = std::env::vars().collect();
-    let config = Config::load(&place.data, Some(&file), &env, &flags(args)?)?;
+    let config = Config::load(&place.data, Some(&file), &env, &flags)?;
     Ok((place, config))
 }
 
@@ -78,7 +84,6 @@ fn flags(args: &Configured) -> Result<Vec<(String, String)>> {
         ("listen", args.listen.map(|a| a.to_string())),
         ("gateway.listen", args.gateway_listen.map(|a| a.to_string())),
         ("domain", args.domain.clone()),
-        ("database", args.database.clone()),
     ];
     let mut flags: Vec<_> = named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
     for pair in &args.set {

@@ -127,6 +127,29 @@ impl Conn {
         }
     }
 
+    /// The same for a text that was made from the names of the database's own tables.
+    pub(crate) async fn rows_of(&mut self, sql: String, args: Vec<Value>) -> Result<Vec<Row>> {
+        check_args(&args)?;
+        match self {
+            Self::Lite(tx) => collected!(bound!(Sqlite, AssertSqlSafe(sql), args).fetch(&mut **tx), sqlite::cells),
+            Self::Pg(tx) => collected!(bound!(Postgres, AssertSqlSafe(sql), args).fetch(&mut **tx), postgres::cells),
+        }
+    }
+
+    /// The same for a text that was made from the names of the database's own tables.
+    pub(crate) async fn execute_of(&mut self, sql: String, args: Vec<Value>) -> Result<u64> {
+        check_args(&args)?;
+        match self {
+            Self::Lite(tx) => {
+                bound!(Sqlite, AssertSqlSafe(sql), args).execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+            Self::Pg(tx) => {
+                bound!(Postgres, AssertSqlSafe(sql), args).execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+        }
+        .map_err(fault::problem)
+    }
+
     pub(crate) async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64> {
         check_args(&args)?;
         match self {

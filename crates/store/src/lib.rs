@@ -22,6 +22,7 @@
 mod chain;
 mod db;
 mod dialect;
+mod dump;
 mod facts;
 mod fault;
 mod idempotency;
@@ -42,6 +43,7 @@ mod verify;
 mod wakes;
 
 pub use chain::Anchor;
+pub use dump::Dump;
 pub use facts::{KINDS_MAX, NewFact, StoredFact, fact_latest, facts_after, facts_before, facts_latest};
 pub use fault::expect_one;
 pub use idempotency::{Answer, Stored, idempotency_find};

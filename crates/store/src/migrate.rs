@@ -18,7 +18,7 @@ const OWN: &[Migration] = &[
 /// Brings the schema up to date: each step in its own transaction, recorded with its checksum in the
 /// same transaction. Several processes may start at once: a step looks again under the write lock.
 pub(crate) async fn run(store: &Store, given: &[Migration]) -> Result<()> {
-    let all: Vec<Migration> = OWN.iter().chain(given).copied().collect();
+    let all = with_own(given);
     check_list(&all)?;
     let mut tx = store.begin().await?;
     tx.script(include_str!("schema/0000_migrations.sql")).await?;
@@ -28,6 +28,19 @@ pub(crate) async fn run(store: &Store, given: &[Migration]) -> Result<()> {
         apply(store, migration).await?;
     }
     Ok(())
+}
+
+/// Takes exactly these steps in a new database: those that a dump was made under.
+pub(crate) async fn up_to(store: &Store, given: &[Migration], taken: &[(Key, Digest)]) -> Result<()> {
+    let all = with_own(given);
+    let taken: BTreeMap<Key, Digest> = taken.iter().cloned().collect();
+    check_recorded(&taken, &all)?;
+    let given: Vec<Migration> = all.into_iter().skip(OWN.len()).filter(|m| taken.contains_key(&key(m))).collect();
+    run(store, &given).await
+}
+
+fn with_own(given: &[Migration]) -> Vec<Migration> {
+    OWN.iter().chain(given).copied().collect()
 }
 
 async fn apply(store: &Store, migration: &Migration) -> Result<()> {
@@ -53,7 +66,8 @@ async fn apply(store: &Store, migration: &Migration) -> Result<()> {
     Ok(())
 }
 
-type Key = (String, u32);
+/// A step of the schema: the capability and the number.
+pub(crate) type Key = (String, u32);
 
 fn key(migration: &Migration) -> Key {
     (migration.capability.to_owned(), migration.number)

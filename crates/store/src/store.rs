@@ -1,19 +1,17 @@
-use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use base::{JobId, Problem, Result};
 use ports::{Clock, Random};
-use sqlx::{ConnectOptions, Connection};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
 use crate::db::Db;
-use crate::options::{Backend, CommitHook, Options};
+use crate::options::{Backend, CommitHook, Migration, Options};
 use crate::read::{Held, Read, Reader};
 use crate::tx::Tx;
 use crate::wakes::{self, Wake};
-use crate::{args, chain, fault, migrate};
+use crate::{args, chain, migrate};
 
 /// The database of an installation. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
@@ -41,6 +39,26 @@ impl Store {
     /// audit key fits. Refuses data of a newer version (`data-from-newer-version`), a migration that
     /// was edited (`migration-changed`) and a foreign audit key (`audit-broken`).
     pub async fn open(options: Options) -> Result<Self> {
+        let (store, migrations) = Self::bare(options).await?;
+        migrate::run(&store, &migrations).await?;
+        chain::check_key(&store).await?;
+        if let Db::Pg(pool) = &store.inner.db {
+            let task = tokio::spawn(wakes::listen(pool.clone(), Arc::downgrade(&store.inner)));
+            let _ = store.inner.listener.set(task.abort_handle());
+        }
+        Ok(store)
+    }
+
+    /// Opens the database to look at it, beside a control plane that may be of another version: the
+    /// schema stays as it is. Refuses a foreign audit key (`audit-broken`).
+    pub async fn open_unchanged(options: Options) -> Result<Self> {
+        let (store, _) = Self::bare(options).await?;
+        chain::check_key(&store).await?;
+        Ok(store)
+    }
+
+    /// The connections, before anything is known of the schema; and the steps of the schema.
+    pub(crate) async fn bare(options: Options) -> Result<(Self, Vec<Migration>)> {
         if options.audit_key.expose().len() < AUDIT_KEY_BYTES_MIN {
             return Err(Problem::unprocessable("audit-key-short", "the audit key has fewer than 32 bytes"));
         }
@@ -58,13 +76,7 @@ impl Store {
                 listener: std::sync::OnceLock::new(),
             }),
         };
-        migrate::run(&store, &options.migrations).await?;
-        chain::check_key(&store).await?;
-        if let Db::Pg(pool) = &store.inner.db {
-            let task = tokio::spawn(wakes::listen(pool.clone(), Arc::downgrade(&store.inner)));
-            let _ = store.inner.listener.set(task.abort_handle());
-        }
-        Ok(store)
+        Ok((store, options.migrations))
     }
 
     /// A read transaction: one consistent snapshot. `store-busy` when all readers stay in use.
@@ -118,30 +130,6 @@ impl Store {
             "fsync is off" => Ok(format!("{version}, but fsync is off: a power cut can destroy it")),
             _ => Err(Problem::internal("storage-corrupt", format!("{version} finds its data damaged: {found}"))
                 .hint("stop the service, keep a copy of the files, and restore the newest proved backup")),
-        }
-    }
-
-    /// Writes a consistent copy of a SQLite database to a path where nothing is yet.
-    pub async fn backup_to(&self, path: &Path) -> Result<()> {
-        let Db::Lite { readers, .. } = &self.inner.db else {
-            return Err(Problem::unprocessable("backup-elsewhere", "this store is on PostgreSQL")
-                .hint("back the server up with pg_dump or its own base backups"));
-        };
-        let text = path.to_str().ok_or_else(|| Problem::unprocessable("bad-path", "the path is not UTF-8"))?;
-        // On a connection of its own, so that nobody waits: it reads one snapshot like any reader.
-        let options = readers.connect_options().as_ref().clone().read_only(false).pragma("query_only", "OFF");
-        let mut connection = options.connect().await.map_err(fault::problem)?;
-        sqlx::query("VACUUM INTO $1").bind(text).execute(&mut connection).await.map_err(fault::problem)?;
-        connection.close().await.map_err(fault::problem)?;
-        let path = path.to_owned();
-        // VACUUM INTO leaves the new file to the operating system's cache.
-        let synced = tokio::task::spawn_blocking(move || {
-            std::fs::File::open(&path)?.sync_all()?;
-            path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
-        });
-        match synced.await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Problem::unavailable("storage-io", "the copy could not be brought to the disk")),
         }
     }
 

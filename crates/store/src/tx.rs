@@ -40,6 +40,13 @@ impl Tx {
         self.leave(done)
     }
 
+    /// The same for a text that was made from the names of the database's own tables.
+    pub(crate) async fn execute_of(&mut self, sql: String, args: Vec<Value>) -> Result<u64> {
+        self.enter()?;
+        let done = self.conn.execute_of(sql, args).await;
+        self.leave(done)
+    }
+
     pub(crate) async fn script(&mut self, sql: &'static str) -> Result<()> {
         self.enter()?;
         let done = self.conn.script(sql).await;

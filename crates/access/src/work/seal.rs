@@ -48,9 +48,17 @@ impl MasterKey {
         }
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(|e| unreadable(path, &e.to_string()))?;
-        let decoded = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| unreadable(path, "it is not base64"))?);
-        let bytes: [u8; KEY_LEN] =
-            decoded.as_slice().try_into().map_err(|_| unreadable(path, "it does not hold 32 bytes"))?;
+        Self::parse(&text).map_err(|problem| unreadable(path, &problem.message))
+    }
+
+    /// The key of the text of a key file.
+    ///
+    /// # Errors
+    /// `key-unreadable`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let bad = |what| Problem::invalid("key-unreadable", what);
+        let decoded = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| bad("it is not base64"))?);
+        let bytes: [u8; KEY_LEN] = decoded.as_slice().try_into().map_err(|_| bad("it does not hold 32 bytes"))?;
         Ok(Self::of(bytes))
     }
 
@@ -77,6 +85,11 @@ impl MasterKey {
     /// The key that authenticates the head of the audit trail.
     pub fn audit_key(&self) -> Secret<Vec<u8>> {
         Secret::new(self.derive("audit").to_vec())
+    }
+
+    /// The key that seals backups.
+    pub fn backup_key(&self) -> Secret<Vec<u8>> {
+        Secret::new(self.derive("backup").to_vec())
     }
 
     /// A key for one purpose (RFC 5869).

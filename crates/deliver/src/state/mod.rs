@@ -3,6 +3,7 @@
 mod artifact;
 mod build;
 mod environment;
+mod needed;
 mod release;
 mod rollout;
 mod source;
@@ -13,6 +14,7 @@ pub(crate) use build::{
     open_builds, put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
 };
 pub(crate) use environment::{environments, put_environments};
+pub(crate) use needed::{saved_logs, stored_sources};
 pub(crate) use release::{insert_release, next_number, release, release_numbered, releases};
 pub(crate) use rollout::{
     active_in, current, currents, insert_rollout, latest_in, open_rollouts, previous_success, put_current, put_rollout,

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use base::{Kind, Result};
 use kernel::{Ctx, Reconciler};
 use serde::Serialize;
+use store::Read;
 
 use super::{Shared, log};
-use crate::model::{BLOBS, log_key, source_key};
+use crate::model::{Artifact, BLOBS, log_key, source_key};
 use crate::state;
 
 /// Releases of each service whose artifact and source are kept, beside what is current anywhere.
@@ -59,6 +60,24 @@ impl Reconciler for Garbage {
     }
 }
 
+/// The keys of all objects that must be there for the ledger to be true: the blobs of artifacts that
+/// are kept, the archives of sources and the logs of builds that are recorded as stored.
+///
+/// # Errors
+/// Those of reading.
+pub async fn needed_objects(read: &mut (impl Read + ?Sized)) -> Result<Vec<String>> {
+    let artifacts = state::kept_artifacts(read, RELEASES_KEPT).await?;
+    let blobs = artifacts.iter().flat_map(hexes).map(|hex| format!("{BLOBS}{hex}"));
+    let mut keys: Vec<String> = blobs.collect();
+    keys.extend(state::stored_sources(read).await?.into_iter().map(source_key));
+    keys.extend(state::saved_logs(read).await?.into_iter().map(log_key));
+    Ok(keys)
+}
+
+fn hexes(artifact: &Artifact) -> [String; 3] {
+    [artifact.manifest.hex(), artifact.config.hex(), artifact.layer.hex()]
+}
+
 /// Tasks of ended builds that were not cleared away when they ended.
 async fn tasks(ctx: &Ctx, status: &mut Status) -> Result<()> {
     let ended = state::ended_with_task(&mut ctx.read().await?).await?;
@@ -81,11 +100,8 @@ impl Garbage {
         let now = ctx.now();
         let mut read = ctx.read().await?;
         let known: std::collections::BTreeMap<_, _> = state::blobs(&mut read).await?.into_iter().collect();
-        let kept: BTreeSet<String> = state::kept_artifacts(&mut read, RELEASES_KEPT)
-            .await?
-            .iter()
-            .flat_map(|artifact| [artifact.manifest.hex(), artifact.config.hex(), artifact.layer.hex()])
-            .collect();
+        let kept: BTreeSet<String> =
+            state::kept_artifacts(&mut read, RELEASES_KEPT).await?.iter().flat_map(hexes).collect();
         drop(read);
         let mut strangers = Vec::new();
         for (key, bytes) in there {

@@ -35,6 +35,7 @@ pub(crate) use build::BuildJob as Build;
 pub(crate) use builds::{cancel_build, not_found as build_not_found, stop_work, submit};
 pub(crate) use buried::Buried;
 pub(crate) use garbage::Garbage;
+pub use garbage::needed_objects;
 pub(crate) use git::{Service as GitService, advertise, receive, upload_pack};
 pub(crate) use log::follow as follow_log;
 pub(crate) use progress::{Follow, Position, not_found as deploy_not_found};

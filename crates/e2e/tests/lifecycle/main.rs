@@ -1,5 +1,6 @@
 //! The life of an installation on its machine: begun, taken over, killed, ended.
 
+mod backups;
 mod databases;
 mod deaths;
 mod doors;

@@ -1,4 +1,5 @@
 mod crashes;
+mod dump;
 mod facts;
 mod faults;
 mod jobs;
@@ -72,7 +73,12 @@ cases! {
     faults::a_full_disk_is_not_acknowledged,
     faults::waiting_has_an_end,
     faults::a_closed_store_says_so,
-    faults::checks_and_copies,
+    faults::checks,
+    dump::a_copy_is_equal_by_hash,
+    dump::a_copy_is_of_one_moment,
+    dump::a_damaged_copy_is_refused,
+    dump::an_older_copy_gets_the_newer_schema,
+    dump::looking_changes_nothing,
     crashes::before_the_commit_nothing_is_there,
     crashes::after_the_commit_everything_is_there,
     crashes::at_every_commit,
