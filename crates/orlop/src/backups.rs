@@ -64,6 +64,7 @@ fn make(args: &Backup, json: bool) -> Result<()> {
         store.close().await;
         proof
     })?;
+    place.make()?;
     record::add(&place.backup_record(), &proof)?;
     tell(&proof, json)?;
     if !json && !proof.has_key {

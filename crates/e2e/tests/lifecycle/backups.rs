@@ -18,6 +18,7 @@ fn prepared() -> (Installation, Up) {
     let place = Installation::new();
     let up = place.up();
     let folder = place.copy(&fixture("procfile"), "shop");
+    place.orlop_in(&folder, ["deploy"]).ok();
     place.orlop_in(&folder, ["setting", "set", "GREETING=hello"]).ok();
     set_secret(&place, &folder);
     place.orlop_in(&folder, ["deploy"]).ok();
