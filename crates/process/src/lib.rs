@@ -9,6 +9,8 @@
 mod cgroup;
 mod engine;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod launch;
 mod log;
 mod options;

@@ -30,6 +30,10 @@ pub struct Options {
     pub start_timeout: Duration,
     /// Unpacked artifacts that no instance uses and that are kept for quick starts.
     pub images_kept: usize,
+    /// Walls that are left out of every sandbox although the engine claims them, by the names of
+    /// [`ports::Engine::features`]: a planted hole that the tests must find. Never part of the product.
+    #[cfg(feature = "testbed")]
+    pub left_out: Vec<String>,
 }
 
 impl Options {
@@ -45,6 +49,8 @@ impl Options {
             ports: 20_000..=29_999,
             start_timeout: Duration::from_secs(30),
             images_kept: 20,
+            #[cfg(feature = "testbed")]
+            left_out: Vec::new(),
         }
     }
 }

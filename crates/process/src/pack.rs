@@ -2,6 +2,8 @@
 //! builds are packed. Nothing here follows a link of the content it handles.
 
 mod export;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod oci;
 mod source;
 mod tree;

@@ -65,7 +65,28 @@ fn try_all() -> Result<Answer, String> {
         let why = format!("Landlock of this kernel has version {landlock}; rules for TCP came with version 4");
         answer.missing.push(("landlock-tcp".to_owned(), why));
     }
+    if answer.walls.landlock < 6 {
+        let why = format!("Landlock of this kernel has version {landlock}; scopes came with version 6");
+        answer.missing.push(("landlock-scopes".to_owned(), why));
+    }
     Ok(answer)
+}
+
+/// The answer as it is, with walls that are not raised all the same: a hole for the tests to find.
+#[cfg(feature = "testbed")]
+pub(crate) fn without(mut answer: Answer, left_out: &[String]) -> Answer {
+    for name in left_out {
+        match name.as_str() {
+            "ipc-namespace" => answer.walls.ipc = false,
+            "uts-namespace" => answer.walls.uts = false,
+            "cgroup-namespace" => answer.walls.cgroup = false,
+            "seccomp" => answer.walls.seccomp = false,
+            "landlock-tcp" => answer.walls.landlock = answer.walls.landlock.min(3),
+            "landlock-scopes" => answer.walls.landlock = answer.walls.landlock.min(5),
+            other => panic!("`{other}` cannot be left out"),
+        }
+    }
+    answer
 }
 
 /// Starts a program that does not exist behind these walls: everything went well if that is what
@@ -128,6 +149,16 @@ pub(crate) fn features(answer: &Answer, groups: &[Group], no_groups: &[(Controll
         ),
         "let a firewall keep other machines away from the ports 20000-29999 of this one",
     ));
+    out.push(feature(
+        "build-network",
+        "a build reaches nothing but the registries of packages",
+        Some(
+            "builds are on the host's network, because nobody has declared where their packages come from: they reach \
+             what the host reaches, the ports of loopback and a metadata address included"
+                .to_owned(),
+        ),
+        "build only what you trust with the host's network, or let a firewall bound what the users 2000000000 and up reach",
+    ));
     out
 }
 
@@ -143,10 +174,11 @@ const USER_FIX: &str = "run the platform as root, or allow user namespaces to it
      and where AppArmor restricts them `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`; Linux 5.12 or later";
 const KERNEL_FIX: &str = "run a kernel that has it switched on";
 const LANDLOCK_FIX: &str = "run Linux 6.7 or later with `landlock` in the boot parameter `lsm=`";
+const SCOPES_FIX: &str = "run Linux 6.12 or later with `landlock` in the boot parameter `lsm=`";
 const PROC_FIX: &str = "do not mount anything over parts of /proc where the platform runs";
 const GROUPS_FIX: &str = "run the platform as root, or let the service manager delegate a control group to it: `Delegate=yes` in its systemd unit";
 
-const WALLS: [(&str, &str, &str); 10] = [
+const WALLS: [(&str, &str, &str); 11] = [
     ("user-namespace", "an instance has no rights over the host", USER_FIX),
     ("mount-namespace", "an instance sees no files of the host but its system directories", USER_FIX),
     ("pid-namespace", "an instance sees and signals only its own processes, which all end with it", USER_FIX),
@@ -156,6 +188,7 @@ const WALLS: [(&str, &str, &str); 10] = [
     ("private-proc", "an instance sees only itself in /proc", PROC_FIX),
     ("seccomp", "system calls that no service needs are refused", KERNEL_FIX),
     ("landlock-files", "a second wall around files", LANDLOCK_FIX),
+    ("landlock-scopes", "an instance reaches no socket without a path and signals no process but its own", SCOPES_FIX),
     ("landlock-tcp", "an instance listens on its own port only and connects to declared ports only", LANDLOCK_FIX),
 ];
 

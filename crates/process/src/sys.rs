@@ -190,6 +190,24 @@ pub(crate) fn exec(path: &CString, argv: &[CString], env: &[CString]) -> io::Err
     io::Error::last_os_error()
 }
 
+/// Wipes the words with which this process was started from its own memory, where
+/// `/proc/<pid>/cmdline` reads them (proc_pid_stat(5): arg_start, arg_end).
+pub(crate) fn wipe_arguments() -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name in parentheses may hold anything; the state, field 3, follows the last one.
+    let fields = stat.rfind(')').and_then(|at| stat.get(at + 1..)).unwrap_or_default();
+    let number = |field: usize| fields.split_whitespace().nth(field - 3).and_then(|word| word.parse::<usize>().ok());
+    match (number(48), number(49)) {
+        (Some(start), Some(end)) if start != 0 && end > start => {
+            // SAFETY: the kernel says that this range holds the arguments of this process; it is on
+            // the stack, writable, above every frame, and nothing reads the arguments after this.
+            unsafe { std::ptr::write_bytes(std::ptr::without_provenance_mut::<u8>(start), 0, end - start) };
+            Ok(())
+        }
+        _ => Err(io::Error::other("/proc/self/stat does not tell where the arguments are")),
+    }
+}
+
 /// Ends this process without running anything that its parent registered.
 pub(crate) fn exit_now(status: i32) -> ! {
     // SAFETY: _exit never returns and touches no memory.

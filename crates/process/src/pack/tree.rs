@@ -6,11 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
-/// Deepest directory that is followed; the file system's own limits keep real trees far below.
-const DEPTH_MAX: usize = 4096;
+/// Folders that are open at a time. What lies deeper is moved up first, so that no depth of a tree
+/// takes more descriptors or longer paths than this.
+const OPEN_MAX: usize = 64;
 
 /// Removes a directory and everything in it. One that does not exist is not an error.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
@@ -49,32 +50,15 @@ pub(super) fn remove_at(dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
     }
 }
 
-/// Removes everything in a directory. Not recursive in code: trees of instances may be deep.
+/// Removes everything in a directory, however deep: builds make trees that no path can name.
 pub(super) fn empty(root: &OwnedFd) -> rustix::io::Result<()> {
     let mut path: Vec<(OwnedFd, Vec<u8>)> = vec![(again(root)?, Vec::new())];
+    let mut moved = 0u64;
     while let Some((dir, _)) = path.last() {
-        let mut deeper = None;
-        for entry in Dir::read_from(dir)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
-                continue;
+        match remove_files(dir)? {
+            Some(name) if path.len() >= OPEN_MAX => {
+                lift(dir, &name, root, &mut moved)?;
             }
-            let os = OsStr::from_bytes(name);
-            match entry.file_type() {
-                FileType::Directory => deeper = Some(name.to_vec()),
-                _ => match rustix::fs::unlinkat(dir, os, AtFlags::empty()) {
-                    Ok(()) | Err(Errno::NOENT) => {}
-                    Err(Errno::ISDIR) => deeper = Some(name.to_vec()),
-                    Err(e) => return Err(e),
-                },
-            }
-            if deeper.is_some() {
-                break;
-            }
-        }
-        match deeper {
-            Some(_) if path.len() >= DEPTH_MAX => return Err(Errno::NAMETOOLONG),
             Some(name) => {
                 let next = open(dir, OsStr::from_bytes(&name))?;
                 path.push((next, name));
@@ -88,6 +72,40 @@ pub(super) fn empty(root: &OwnedFd) -> rustix::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes files until there is a folder, and tells its name.
+fn remove_files(dir: &OwnedFd) -> rustix::io::Result<Option<Vec<u8>>> {
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b"..") {
+            continue;
+        }
+        if entry.file_type() == FileType::Directory {
+            return Ok(Some(name.to_vec()));
+        }
+        match rustix::fs::unlinkat(dir, OsStr::from_bytes(name), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(Errno::ISDIR) => return Ok(Some(name.to_vec())),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(None)
+}
+
+/// Moves a folder to the top of the tree, under a name that is free there.
+fn lift(dir: &OwnedFd, name: &[u8], root: &OwnedFd, moved: &mut u64) -> rustix::io::Result<()> {
+    // A folder may only be moved by who may write it: its entry `..` changes.
+    drop(open(dir, OsStr::from_bytes(name))?);
+    loop {
+        *moved += 1;
+        let to = format!(".orlop-deep-{moved}");
+        match rustix::fs::renameat_with(dir, OsStr::from_bytes(name), root, &*to, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            other => return other,
+        }
+    }
 }
 
 fn again(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
@@ -134,11 +152,14 @@ mod tests {
     #[test]
     fn a_deep_tree_goes_too() {
         let base = tempfile::tempdir().unwrap();
-        let mut path = base.path().join("deep");
-        for _ in 0..600 {
-            path.push("d");
+        std::fs::create_dir(base.path().join("deep")).unwrap();
+        // Deeper than a path can name and than a process may have files open.
+        let mut dir = OwnedFd::from(std::fs::File::open(base.path().join("deep")).unwrap());
+        rustix::fs::mkdirat(&dir, ".orlop-deep-1", Mode::from_raw_mode(0o700)).unwrap();
+        for _ in 0..4500 {
+            rustix::fs::mkdirat(&dir, "folder", Mode::from_raw_mode(0o700)).unwrap();
+            dir = open(&dir, OsStr::new("folder")).unwrap();
         }
-        std::fs::create_dir_all(&path).unwrap();
         remove_tree(&base.path().join("deep")).unwrap();
         assert!(!base.path().join("deep").exists());
     }

@@ -1,8 +1,9 @@
 //! The strict extractor. Every path is resolved beneath the target's handle without following any
 //! link (openat2(2), RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS).
 
+use std::cell::Cell;
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -25,6 +26,9 @@ pub(crate) struct Rules {
     pub(crate) whiteouts: bool,
 }
 
+/// Most bytes that describe one entry: long names and extended headers, which are kept in memory, and
+/// whatever an entry that is no file has as content.
+const HEADERS_BYTES_MAX: u64 = 1 << 20;
 /// Deepest path, parts.
 const DEPTH_MAX: usize = 100;
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -42,10 +46,16 @@ pub(crate) struct Spent {
 pub(crate) fn unpack(root: &OwnedFd, archive: impl Read, rules: &Rules, spent: &mut Spent) -> Result<()> {
     // Headers and padding are bounded too: nothing else ends a stream of empty entries.
     let stream_max = rules.bytes_max.saturating_add(rules.entries_max.saturating_mul(4096));
-    let mut archive = tar::Archive::new(archive.take(stream_max));
-    let entries = archive.entries().map_err(broken)?;
-    for entry in entries {
+    let left = Cell::new(HEADERS_BYTES_MAX);
+    let mut archive = tar::Archive::new(Metered { read: archive.take(stream_max), left: &left });
+    let mut entries = archive.entries().map_err(broken)?;
+    while let Some(entry) = {
+        left.set(HEADERS_BYTES_MAX);
+        entries.next()
+    } {
         let mut entry = entry.map_err(broken)?;
+        // From here on it is content, which counts against the archive's own bound.
+        left.set(u64::MAX);
         let path = entry.path().map_err(broken)?.into_owned();
         let shown = shown(path.as_os_str());
         spent.entries += 1;
@@ -63,6 +73,26 @@ pub(crate) fn unpack(root: &OwnedFd, archive: impl Read, rules: &Rules, spent: &
         one(root, &mut entry, &path, rules).map_err(|problem| problem.at(shown))?;
     }
     Ok(())
+}
+
+/// Ends a stream in which more describes an entry than may.
+struct Metered<'m, R> {
+    read: R,
+    left: &'m Cell<u64>,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 && !buffer.is_empty() {
+            let why = format!("is described by more than {HEADERS_BYTES_MAX} bytes of headers");
+            return Err(io::Error::other(refused(&why)));
+        }
+        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let n = self.read.read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.left.set(left.saturating_sub(n as u64));
+        Ok(n)
+    }
 }
 
 fn one(root: &OwnedFd, entry: &mut tar::Entry<'_, impl Read>, path: &Path, rules: &Rules) -> Result<()> {

@@ -32,6 +32,9 @@ pub(super) fn run(plan: &Plan, control: OwnedFd, out: OwnedFd, err: OwnedFd) -> 
 fn prepare(plan: &Plan) -> Result<root::Built, String> {
     let said = |what: &'static str| move |e: std::io::Error| format!("{what}: {e}");
     die_with_keeper()?;
+    // This is a copy of the keeper, and the instance sees it as process 1: where the platform keeps
+    // its data is none of the instance's business.
+    sys::wipe_arguments().map_err(said("wipe the keeper's arguments"))?;
     let sources = root::open(plan)?;
     if plan.walls.uts {
         rustix::system::sethostname(plan.hostname.as_bytes()).map_err(|e| format!("set the host name: {e}"))?;

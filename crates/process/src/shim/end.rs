@@ -6,6 +6,8 @@ use std::time::Duration;
 use base::Bytes;
 use ports::ExitKind;
 
+use super::disk::UNMEASURABLE;
+
 /// What the keeper did to end an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -73,6 +75,11 @@ pub(super) fn verdict(facts: &Facts) -> (ExitKind, String) {
 }
 
 fn over_disk(used: u64, limit: Bytes) -> String {
+    if used == UNMEASURABLE {
+        return format!(
+            "ended by force: its folders are deeper, or its open files more, than can be measured against its disk limit of {limit}"
+        );
+    }
     format!("ended by force: it wrote {used} bytes, its disk limit is {limit}")
 }
 

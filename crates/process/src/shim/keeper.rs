@@ -42,7 +42,7 @@ pub(super) fn run(dir: PathBuf, launch: Launch, lock: File) -> Result<(), String
             let now = Instant::now();
             let keeper = Keeper {
                 prober: health.as_ref().zip(port).map(|(health, port)| Prober::new(health, port, now)),
-                watch: Watch::new(on_disk(&plan), now),
+                watch: Watch::new(on_disk(&plan), running.init, now),
                 running,
                 book,
                 limits,

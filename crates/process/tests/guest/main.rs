@@ -5,6 +5,8 @@
 #![allow(clippy::disallowed_methods, reason = "it tries what programs do, among it starting others")]
 
 mod attack;
+mod bomb;
+mod escape;
 mod serve;
 
 use std::io::Write;
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         ["read", path] => attack::tell("read", std::fs::read_to_string(path).map(|t| print!("{t}"))),
         ["tree"] => attack::make_tree(),
         ["serve", rest @ ..] => return serve::serve(rest),
-        ["sleep"] => forever(),
+        ["sleep", ..] => forever(),
         ["stubborn"] => {
             serve::ignore_term();
             println!("ignoring SIGTERM");
@@ -50,6 +52,9 @@ fn main() -> ExitCode {
         ["fork-bomb"] => attack::fork_bomb(),
         ["threads", many] => attack::threads(number(many)),
         ["spin", millis] => spin(number(millis)),
+        ["bomb", what @ ..] => return bomb::go_off(what),
+        ["shared", what, key] => return escape::shared(what, number(key) as i32),
+        ["escape", only @ ..] => return escape::run(only),
         ["attack", what @ ..] => return attack::attack(what),
         other => {
             eprintln!("unknown words {other:?}");

@@ -43,6 +43,9 @@ pub(crate) fn serve(words: &[&str]) -> ExitCode {
         }
     };
     println!("listening on {port}");
+    if let Some(rounds) = value("work").and_then(|v| v.parse().ok()) {
+        return work(&listener, rounds);
+    }
     let listener = if deaf {
         drop(listener);
         None
@@ -62,6 +65,25 @@ pub(crate) fn serve(words: &[&str]) -> ExitCode {
         }
     }
     println!("bye after {} requests", HITS.load(SeqCst));
+    ExitCode::SUCCESS
+}
+
+/// A steady service: one connection at a time, each request costs the same work, answered in bytes.
+fn work(listener: &TcpListener, rounds: u64) -> ExitCode {
+    for mut stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut byte = [0u8; 1];
+            while stream.read_exact(&mut byte).is_ok() {
+                let mut n = u64::from(byte[0]);
+                for _ in 0..rounds {
+                    n = std::hint::black_box(n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(7));
+                }
+                if stream.write_all(&[n as u8]).is_err() {
+                    break;
+                }
+            }
+        });
+    }
     ExitCode::SUCCESS
 }
 

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use base::{Bytes, Digest, Generation, InstanceId, MilliCpu, Problem, Result, Secret, Time};
 use futures_util::StreamExt;
 use ports::{
-    Base, ByteStream, Clock, Engine, ExitKind, InstanceSeen, InstanceSpec, LogStream, Network, Objects, Purpose,
+    Availability, Base, ByteStream, Clock, Engine, ExitKind, InstanceSeen, InstanceSpec, LogStream, Network, Objects,
+    Purpose,
 };
 use process::{Options, ProcessEngine};
 
@@ -102,10 +103,17 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::leaving_out(&[])
+    }
+
+    /// An engine that claims these walls and does not raise them.
+    pub(crate) fn leaving_out(walls: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let objects = Arc::new(Memory::default());
         let app = guest_artifact(&objects);
-        let engine = open(data.path(), &objects);
+        let mut options = options(data.path(), &objects);
+        options.left_out = walls.iter().map(|w| (*w).to_owned()).collect();
+        let engine = ProcessEngine::open(options).unwrap();
         Self { data, objects, engine, app }
     }
 
@@ -187,7 +195,7 @@ impl Drop for Bench {
 }
 
 /// The pid of init, which is the keeper's child and so keeps its number while the keeper lives.
-fn init_of(dir: &Path) -> Option<i32> {
+pub(crate) fn init_of(dir: &Path) -> Option<i32> {
     let state: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("state.json")).ok()?).ok()?;
     i32::try_from(state.get("init")?.as_i64()?).ok()
 }
@@ -208,9 +216,12 @@ pub(crate) fn keeper_of(dir: &Path) -> Option<i32> {
 }
 
 pub(crate) fn open(data: &Path, objects: &Arc<Memory>) -> Arc<dyn Engine> {
+    ProcessEngine::open(options(data, objects)).unwrap()
+}
+
+fn options(data: &Path, objects: &Arc<Memory>) -> Options {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_process-testbed"));
-    let options = Options::new(data.to_owned(), objects.clone(), Arc::new(RealClock), binary);
-    ProcessEngine::open(options).unwrap()
+    Options::new(data.to_owned(), objects.clone(), Arc::new(RealClock), binary)
 }
 
 pub(crate) fn new_id() -> InstanceId {
@@ -272,4 +283,46 @@ pub(crate) fn artifact(objects: &Memory, layers: &[Vec<u8>]) -> Digest {
         "layers": layers,
     });
     objects.blob(serde_json::to_vec(&manifest).unwrap())
+}
+
+/// Whether this host has a feature; says so loudly when it has not.
+pub(crate) fn works(bench: &Bench, name: &str) -> bool {
+    let features = bench.engine.features();
+    let feature = features.iter().find(|f| f.name == name).expect(name);
+    let works = feature.availability == Availability::Works;
+    if !works {
+        eprintln!("SKIPPED in part: this host has no {name}: {:?}", feature.availability);
+    }
+    works
+}
+
+/// Where an instance's port is, as a text that `connect` takes.
+pub(crate) fn address(bench: &Bench, id: InstanceId) -> String {
+    let meta = std::fs::read(bench.instance_dir(id).join("meta.json")).unwrap();
+    let meta: serde_json::Value = serde_json::from_slice(&meta).unwrap();
+    format!("127.0.0.1:{}", meta["port"])
+}
+
+/// The processes of an instance as the host numbers them, init and keeper left out.
+pub(crate) fn processes(bench: &Bench, id: InstanceId) -> Vec<i32> {
+    let mut todo: Vec<i32> = init_of(&bench.instance_dir(id)).into_iter().collect();
+    let mut found = Vec::new();
+    while let Some(pid) = todo.pop() {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            let children: Vec<i32> = children.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+            found.extend(&children);
+            todo.extend(children);
+        }
+    }
+    found
+}
+
+/// What the first of these files says that one of an instance's control groups has.
+pub(crate) fn group_file(bench: &Bench, id: InstanceId, names: &[&str]) -> String {
+    let state = std::fs::read(bench.instance_dir(id).join("state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    let dirs = state["groups"]["groups"].as_array().into_iter().flatten().filter_map(|g| g["dir"].as_str());
+    let paths = dirs.flat_map(|dir| names.iter().map(move |name| Path::new(dir).join(name)));
+    paths.filter_map(|path| std::fs::read_to_string(path).ok()).next().unwrap_or_default().trim().to_owned()
 }

@@ -2,9 +2,12 @@
 //! engine as an ordinary user.
 
 mod bench;
+mod bombs;
 mod conformance;
+mod escape;
 mod files;
 mod life;
 mod limits;
+mod neighbour;
 mod user;
 mod walls;

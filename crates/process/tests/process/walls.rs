@@ -8,23 +8,13 @@ use base::Secret;
 use ports::conformance::engine::{wait_exit, wait_ready};
 use ports::{Availability, Connect, ExitKind, Health, Mount, Network, Probe, Purpose, Way};
 
-use crate::bench::{Bench, G1};
+use crate::bench::{Bench, G1, works};
 
 /// Runs the guest with these words and returns what it said.
 async fn said(bench: &Bench, words: &[&str]) -> Vec<String> {
     let (kind, seen, lines) = bench.run(&bench.task(words)).await;
     assert_eq!(kind, ExitKind::Status { status: 0 }, "{words:?}: {} {lines:?}", seen.evidence);
     lines
-}
-
-fn works(bench: &Bench, name: &str) -> bool {
-    let features = bench.engine.features();
-    let feature = features.iter().find(|f| f.name == name).expect(name);
-    let works = feature.availability == Availability::Works;
-    if !works {
-        eprintln!("SKIPPED in part: this host has no {name}: {:?}", feature.availability);
-    }
-    works
 }
 
 #[tokio::test(flavor = "multi_thread")]
