@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::gate::{Guard, HeadLimits, Protocol, Shared, Timeouts};
 use crate::proxy::{self, Client};
+use crate::stall::Stalls;
 use crate::worker::Worker;
 
 /// When the gateway ends: how long a connection without a request is kept open for one that may be
@@ -31,7 +32,12 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
     let limits = &worker.core.limits;
     let shared = Arc::new(Shared::default());
     let heads = HeadLimits { bytes: limits.head_bytes, target_bytes: limits.target_bytes, fields: limits.fields };
-    let timeouts = Timeouts { head: limits.head_timeout, idle: limits.idle_timeout, write: limits.write_timeout };
+    let timeouts = Timeouts {
+        head: limits.head_timeout,
+        idle: limits.idle_timeout,
+        write: limits.write_timeout,
+        slow_bytes: limits.slow_bytes,
+    };
     let mut guard = Guard::new(stream, Arc::clone(&shared), heads, timeouts);
     let ending = async {
         worker.core.drain.cancelled().await;
@@ -85,10 +91,12 @@ async fn http2_connection(guard: Guard<TcpStream>, client: Arc<Client>) {
     let shared = Arc::clone(&client.shared);
     let started = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let count = Arc::clone(&started);
+    let stalls = Arc::new(Stalls::new());
+    let watch = Arc::clone(&stalls);
     let service = service_fn(move |request| {
-        let client = Arc::clone(&client);
+        let (client, watch) = (Arc::clone(&client), Arc::clone(&watch));
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
+        async move { Ok::<_, Infallible>(proxy::answer(client, request).await.map(|body| watch.watch(body))) }
     });
     let limits = &core.limits;
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -111,11 +119,17 @@ async fn http2_connection(guard: Guard<TcpStream>, client: Arc<Client>) {
     tokio::select! {
         biased;
         result = connection.as_mut() => return ended(result),
+        // Only its end frees the instances that it holds.
+        () = stalls.too_long(limits.write_timeout) => return,
         () = core.drain.cancelled() => {}
         () = idle => {}
     }
     connection.as_mut().graceful_shutdown();
-    ended(connection.await);
+    tokio::select! {
+        biased;
+        result = connection => ended(result),
+        () = stalls.too_long(limits.write_timeout) => {}
+    }
 }
 
 /// Ends when for a whole span no request was under way.

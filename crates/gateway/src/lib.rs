@@ -17,6 +17,8 @@ mod log;
 mod options;
 mod proxy;
 mod run;
+mod silence;
+mod stall;
 mod table;
 mod worker;
 

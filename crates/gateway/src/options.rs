@@ -90,14 +90,17 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// A client connection without a request.
     pub idle_timeout: Duration,
-    /// Silence inside a request body.
+    /// Waiting for a client's request body: within it at least `slow_bytes` have to come, or the body's end.
     pub body_timeout: Duration,
     /// Connecting to an instance.
     pub connect_timeout: Duration,
     /// From the end of the request (or its last piece sent) to the head of the answer.
     pub answer_timeout: Duration,
-    /// A client that takes nothing of its answer.
+    /// Waiting for a client to take its answer: within it at least `slow_bytes` have to be taken.
     pub write_timeout: Duration,
+    /// What moves a client on, bytes: one that sends or takes a byte now and then holds its
+    /// instance's connection like one that is silent.
+    pub slow_bytes: usize,
     /// Silence inside an answer's body.
     pub stream_timeout: Duration,
     /// Silence in both directions of an upgraded connection.
@@ -125,6 +128,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(3),
             answer_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            slow_bytes: 1024,
             stream_timeout: Duration::from_secs(15 * 60),
             tunnel_timeout: Duration::from_secs(60 * 60),
             pool: 256,

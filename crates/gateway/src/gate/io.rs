@@ -10,6 +10,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::io::poll_read_buf;
 
 use super::{Framer, HeadLimits, REFUSED_METHOD, Refusal, Shared, Stop, Upgrade};
+use crate::silence::Silence;
 
 /// What a client that opens with prior knowledge of HTTP/2 sends first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -36,8 +37,10 @@ pub(crate) struct Timeouts {
     pub(crate) head: Duration,
     /// Between two requests.
     pub(crate) idle: Duration,
-    /// Taking nothing of what is written.
+    /// Taking less than `slow_bytes` of what is written.
     pub(crate) write: Duration,
+    /// See [`crate::Limits::slow_bytes`].
+    pub(crate) slow_bytes: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -61,8 +64,8 @@ pub(crate) struct Guard<S> {
     timeouts: Timeouts,
     timer: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
-    /// Runs while the client takes nothing.
-    stall: Option<Pin<Box<Sleep>>>,
+    /// While the client takes nothing.
+    stall: Silence,
     /// What is wrong with the body that is being read.
     broken: Option<&'static str>,
     lingered: usize,
@@ -81,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             timeouts,
             timer: None,
             deadline: None,
-            stall: None,
+            stall: Silence::new(timeouts.write, timeouts.slow_bytes),
             broken: None,
             lingered: 0,
             is_shut: false,
@@ -209,13 +212,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
 
     /// Gives up on a client that takes nothing for too long; it would hold its instance's connection.
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if result.is_ready() {
-            self.stall = None;
+        if let Poll::Ready(taken) = &result {
+            self.stall.heard(taken.as_ref().map_or(0, |count| *count));
             return result;
         }
-        let span = self.timeouts.write;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(span)));
-        stall.as_mut().poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        self.stall.poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 
     /// Reads straight into the reader's buffer and takes back what must not be let in.

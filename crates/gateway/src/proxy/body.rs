@@ -9,37 +9,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
 
 use super::{Exchange, send::Link};
-
-/// Limits silence: a timer that exists only once there was some.
-#[derive(Debug)]
-struct Silence {
-    timeout: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    counting: bool,
-}
-
-impl Silence {
-    const fn new(timeout: Duration) -> Self {
-        Self { timeout, timer: None, counting: false }
-    }
-
-    fn heard(&mut self) {
-        self.counting = false;
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(end) = Instant::now().checked_add(self.timeout) else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
-        if !self.counting {
-            self.counting = true;
-            timer.as_mut().reset(end);
-        }
-        timer.as_mut().poll(cx)
-    }
-}
+use crate::silence::Silence;
 
 /// How far a request's body has come; shared with whoever waits for the answer.
 #[derive(Debug, Default)]
@@ -82,13 +54,14 @@ pub(crate) struct UpBody {
 }
 
 impl UpBody {
-    pub(crate) fn new(incoming: Incoming, timeout: Duration) -> Self {
+    /// `least`: so many bytes have to come within the time.
+    pub(crate) fn new(incoming: Incoming, timeout: Duration, least: usize) -> Self {
         let inner = (!incoming.is_end_stream()).then(|| (incoming, Arc::default()));
-        Self { inner, silence: Silence::new(timeout) }
+        Self { inner, silence: Silence::new(timeout, least) }
     }
 
     pub(crate) const fn empty() -> Self {
-        Self { inner: None, silence: Silence::new(Duration::ZERO) }
+        Self { inner: None, silence: Silence::new(Duration::ZERO, 0) }
     }
 
     /// `None` where there is no body.
@@ -118,10 +91,12 @@ impl HttpBody for UpBody {
         let Some((incoming, progress)) = &mut this.inner else { return Poll::Ready(None) };
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.silence.heard();
-                progress.moved.store(true, Ordering::Relaxed);
-                if let Some(data) = frame.data_ref() {
-                    progress.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                // Frames without data are no progress: over HTTP/2 they cost a client nothing.
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                this.silence.heard(length);
+                if length > 0 {
+                    progress.moved.store(true, Ordering::Relaxed);
+                    progress.bytes.fetch_add(length as u64, Ordering::Relaxed);
                 }
                 Poll::Ready(Some(Ok(clean_trailers(frame))))
             }
@@ -191,7 +166,7 @@ impl Body {
         if incoming.is_end_stream() {
             finish(&mut link);
         }
-        let kind = Kind::Stream { incoming, link, silence: Silence::new(timeout) };
+        let kind = Kind::Stream { incoming, link, silence: Silence::new(timeout, 1) };
         Self { kind, exchange: Some(exchange) }
     }
 }
@@ -252,7 +227,7 @@ impl HttpBody for Body {
         };
         match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                silence.heard();
+                silence.heard(1);
                 if let (Some(data), Some(exchange)) = (frame.data_ref(), &mut this.exchange) {
                     exchange.sent(data.len());
                 }

@@ -54,8 +54,8 @@ pub(crate) async fn answer(client: Arc<Client>, mut request: Request<Incoming>) 
         waiting: asked.then(|| Arc::clone(&exchange.client.shared)),
         on_client: forward::upgrade_of(&request).map(|_| hyper::upgrade::on(&mut request)),
     };
-    let timeout = exchange.client.worker.core.limits.body_timeout;
-    let request = request.map(|body| UpBody::new(body, timeout));
+    let limits = exchange.client.worker.core.limits;
+    let request = request.map(|body| UpBody::new(body, limits.body_timeout, limits.slow_bytes));
     exchange.uploads(request.body().progress());
     let core = Arc::clone(&exchange.client.worker.core);
     let mut response = carry(exchange, request, switch, Aim::Any).await;

@@ -7,8 +7,11 @@ mod backend;
 mod case;
 mod check;
 mod evidence;
+mod http2;
 mod planted;
+mod process;
 mod requests;
+mod slow;
 #[path = "../it/support.rs"]
 #[allow(dead_code, reason = "the other test target uses the rest")]
 mod support;
