@@ -28,6 +28,8 @@ pub struct Rules {
     pub unsafe_code: BTreeMap<String, String>,
     /// Files and folders that may start programs = reason.
     pub commands: BTreeMap<String, String>,
+    /// Files and folders of the control plane that may change something without a port = reason.
+    pub effects: BTreeMap<String, String>,
     /// Files and folders outside a `state` room that may hold SQL = reason.
     pub sql: BTreeMap<String, String>,
     /// Crates whose production code must not be able to panic, and the lints that see to it.

@@ -25,7 +25,7 @@ pub(crate) struct Composed {
 }
 
 /// The clock and the chance of this machine.
-pub(crate) fn world() -> (Arc<dyn Clock>, Arc<dyn Random>) {
+pub(crate) fn world() -> (Arc<SystemClock>, Arc<dyn Random>) {
     (Arc::new(SystemClock::new()), Arc::new(SystemChance(SystemRandom::new())))
 }
 
@@ -35,7 +35,8 @@ pub(crate) async fn compose(
     mut config: Config,
     env: BTreeMap<String, String>,
 ) -> Result<Composed> {
-    let (clock, random) = world();
+    let (system, random) = world();
+    let clock: Arc<dyn Clock> = Arc::<SystemClock>::clone(&system);
     let environment = use_toolchain(&mut config, env);
     let key = MasterKey::load_or_create(&place.key_file(), &*random)?;
     let store = Store::open(store::Options {
@@ -47,6 +48,9 @@ pub(crate) async fn compose(
         hook: None,
     })
     .await?;
+    if let Some(recorded) = store::last_recorded(&mut store.read().await?).await? {
+        system.not_before(recorded);
+    }
     let vault = SettingVault::new(store.clone(), key, Arc::clone(&random));
     let objects: Arc<dyn Objects> = Arc::new(cloud::Objects::in_folder(&place.objects_dir())?);
     let ports = Ports {

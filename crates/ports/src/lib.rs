@@ -10,6 +10,7 @@ mod engine;
 mod gateway;
 mod objects;
 mod sources;
+mod steady;
 mod vault;
 
 pub use address::{Address, Caller};
@@ -24,4 +25,5 @@ pub use gateway::{
 };
 pub use objects::{ByteStream, Objects};
 pub use sources::{Advice, Progress, PushUpdate, PushVerdict, ReceiveLimits, ReceivePolicy, Sources};
+pub use steady::SteadyTime;
 pub use vault::{SettingRef, Vault};

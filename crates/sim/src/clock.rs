@@ -1,11 +1,12 @@
 //! Time that passes only when told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base::Time;
 use parking_lot::Mutex;
-use ports::Clock;
+use ports::{Clock, SteadyTime};
 use tokio::sync::oneshot;
 
 /// A sleep up to this long is a pause of something that works step by step: it passes at once and
@@ -13,7 +14,8 @@ use tokio::sync::oneshot;
 /// the clock so far.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The clock of a world.
+/// The clock of a world: what the machine's monotonic clock and its wall clock show. As a `Clock`
+/// it is the time that passes in the world, whatever is done to the wall clock.
 pub struct VirtualClock {
     state: Mutex<State>,
 }
@@ -21,13 +23,27 @@ pub struct VirtualClock {
 struct State {
     began: Time,
     now: Time,
+    /// What the wall clock shows more than that, microseconds.
+    wrong: i64,
     sleepers: Vec<(Time, oneshot::Sender<()>)>,
 }
 
 impl VirtualClock {
     /// A clock that shows this.
     pub const fn at(now: Time) -> Self {
-        Self { state: Mutex::new(State { began: now, now, sleepers: Vec::new() }) }
+        Self { state: Mutex::new(State { began: now, now, wrong: 0, sleepers: Vec::new() }) }
+    }
+
+    /// Somebody sets the machine's wall clock.
+    pub fn set_wall(&self, to: Time) {
+        let mut state = self.state.lock();
+        state.wrong = to.micros().saturating_sub(state.now.micros());
+    }
+
+    /// What the machine's wall clock shows.
+    pub fn wall(&self) -> Time {
+        let state = self.state.lock();
+        Time::from_micros(state.now.micros().saturating_add(state.wrong))
     }
 
     /// Moves on and wakes who waited for it.
@@ -78,10 +94,42 @@ impl Clock for VirtualClock {
     }
 }
 
+/// The clock as one life of the control plane has it.
+pub struct LifeClock {
+    world: Arc<VirtualClock>,
+    steady: SteadyTime,
+}
+
+impl LifeClock {
+    /// Begins with what the machine's clocks show.
+    pub fn begin(world: Arc<VirtualClock>) -> Self {
+        let steady = SteadyTime::begin(world.wall(), world.elapsed());
+        Self { world, steady }
+    }
+
+    /// What is recorded lies in the past.
+    pub fn not_before(&self, recorded: Time) {
+        self.steady.not_before(recorded);
+    }
+}
+
+#[async_trait]
+impl Clock for LifeClock {
+    fn now(&self) -> Time {
+        self.steady.at(self.world.wall(), self.world.elapsed())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.world.elapsed()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.world.sleep(span).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[tokio::test]

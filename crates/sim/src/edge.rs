@@ -160,8 +160,7 @@ impl Edge {
         }
     }
 
-    fn ask(&self, host: &HostName, rollout: RolloutId) -> Result<ProbeAnswer> {
-        let at = self.clock.now();
+    fn ask(&self, host: &HostName, rollout: RolloutId, at: Time) -> Result<ProbeAnswer> {
         let mut state = self.state.lock();
         let routes = state.history.last().map_or(&[][..], |last| &last.routes);
         let no_backend = || Problem::not_found("no-backend", format!("{host} has no backend {rollout}"));
@@ -221,6 +220,8 @@ pub struct EdgeHandle {
     pub edge: Arc<Edge>,
     /// What every call passes.
     pub gate: Arc<Gate>,
+    /// The clock of that life.
+    pub clock: Arc<dyn Clock>,
     /// Which life.
     pub life: u64,
 }
@@ -244,7 +245,7 @@ impl Gateway for EdgeHandle {
     }
 
     async fn probe(&self, host: &HostName, rollout: RolloutId, _: &str, _: Duration) -> Result<ProbeAnswer> {
-        let ask = || self.edge.reachable().and_then(|()| self.edge.ask(host, rollout));
+        let ask = || self.edge.reachable().and_then(|()| self.edge.ask(host, rollout, self.clock.now()));
         self.gate.ask(self.life, "gateway.probe", ask).await
     }
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use store::CommitHook;
 use tokio::sync::Notify;
 
+use crate::place::{self, Place};
 use crate::{Chance, VirtualClock};
 
 /// What shall happen at which point. Only points where something changes count: whoever dies while
@@ -22,6 +23,24 @@ pub enum Plan {
     KillAt(u64),
     /// Something else happens while the control plane stands at this point.
     PauseAt(u64),
+}
+
+/// What a story arranges for a point of a kind, whatever else is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snag {
+    /// The control plane dies there.
+    Die,
+    /// Something else happens while it stands there.
+    Pause,
+}
+
+/// One point that was passed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Point {
+    /// Which line of the platform made the effect; none where a test did.
+    pub place: Option<Place>,
+    /// Which effect, and whether it was about to happen or done: `commit`, `engine.stop, done`.
+    pub kind: String,
 }
 
 /// How often calls go wrong, in parts of a thousand.
@@ -58,6 +77,13 @@ struct State {
     plan: Plan,
     passed: u64,
     kinds: BTreeMap<String, u64>,
+    /// The points since the plan was made, where somebody asked for them.
+    trail: Option<Vec<Point>>,
+    /// Of which kind, at the how manieth of them, what happens.
+    snag: Option<(String, u64, Snag)>,
+    /// The point at which the control plane shall die, by name; and the one where it did by plan.
+    target: Option<Point>,
+    struck: Option<Point>,
     paused: bool,
     killed_at: Option<String>,
     faults: Faults,
@@ -89,13 +115,24 @@ impl State {
             return Next::Gone;
         }
         self.passed += 1;
+        if let Some(trail) = &mut self.trail {
+            trail.push(Point { place: place::caller(), kind: kind.to_owned() });
+        }
         *self.kinds.entry(kind.to_owned()).or_default() += 1;
+        let snag = self.snagged(kind);
         match self.plan {
             Plan::KillAt(at) if at == self.passed => {
-                self.alive = 0;
                 self.plan = Plan::Run;
-                self.killed_at = Some(kind.to_owned());
-                Next::Die
+                self.die(kind)
+            }
+            _ if self.is_target(kind) => {
+                self.struck = self.target.take();
+                self.die(kind)
+            }
+            _ if snag == Some(Snag::Die) => self.die(kind),
+            _ if snag == Some(Snag::Pause) => {
+                self.paused = true;
+                Next::Wait
             }
             // A transaction holds the write lock: whoever else wants to write would wait for it.
             Plan::PauseAt(at) if at == self.passed && kind.starts_with("commit") => {
@@ -109,6 +146,30 @@ impl State {
             }
             _ => Next::Go,
         }
+    }
+}
+
+impl State {
+    fn die(&mut self, kind: &str) -> Next {
+        self.alive = 0;
+        self.killed_at = Some(kind.to_owned());
+        Next::Die
+    }
+
+    /// Whether this is the place where it shall die.
+    fn is_target(&self, kind: &str) -> bool {
+        self.target.as_ref().is_some_and(|point| point.kind == kind && point.place == place::caller())
+    }
+
+    /// What the story has arranged for this point, if it is the one.
+    fn snagged(&mut self, kind: &str) -> Option<Snag> {
+        let (_, left, snag) = self.snag.as_mut().filter(|(of, _, _)| of == kind)?;
+        *left = left.saturating_sub(1);
+        let (done, snag) = (*left == 0, *snag);
+        if done {
+            self.snag = None;
+        }
+        done.then_some(snag)
     }
 }
 
@@ -127,6 +188,10 @@ impl Gate {
             plan: Plan::Run,
             passed: 0,
             kinds: BTreeMap::new(),
+            trail: None,
+            snag: None,
+            target: None,
+            struck: None,
             paused: false,
             killed_at: None,
             faults: Faults::default(),
@@ -141,6 +206,33 @@ impl Gate {
         let mut state = self.state.lock();
         state.plan = plan;
         state.passed = 0;
+    }
+
+    /// Arranges something for the `nth` point of a kind from now on, beside the plan.
+    pub fn snag(&self, kind: &str, nth: u64, snag: Snag) {
+        self.state.lock().snag = Some((kind.to_owned(), nth, snag));
+    }
+
+    /// The control plane dies where it passes this point first.
+    pub fn kill_in(&self, point: Point) {
+        self.state.lock().target = Some(point);
+    }
+
+    /// The point of [`Self::kill_in`], once it died there.
+    pub fn struck(&self) -> Option<Point> {
+        self.state.lock().struck.clone()
+    }
+
+    /// From now on each point is noted with its place.
+    pub fn follow(&self) {
+        let mut state = self.state.lock();
+        state.trail = Some(Vec::new());
+        state.passed = 0;
+    }
+
+    /// The points since [`Self::follow`], in order: the first is the one of `Plan::KillAt(1)`.
+    pub fn trail(&self) -> Vec<Point> {
+        self.state.lock().trail.clone().unwrap_or_default()
     }
 
     /// Whether the plan is still to come.

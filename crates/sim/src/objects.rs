@@ -1,14 +1,14 @@
-//! Objects in memory, and a place for git repositories that holds none.
+//! Objects in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::{Digest, Problem, Result, ServiceName};
+use base::{Digest, Problem, Result};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
-use ports::{ByteStream, Objects, ReceiveLimits, ReceivePolicy, Sources};
+use ports::{ByteStream, Objects};
 
 use crate::Gate;
 
@@ -27,6 +27,11 @@ impl ObjectMap {
     /// All keys.
     pub fn keys(&self) -> Vec<String> {
         self.kept.lock().keys().cloned().collect()
+    }
+
+    /// An object comes from somewhere else.
+    pub fn plant(&self, key: &str, content: &'static [u8]) {
+        self.kept.lock().insert(key.to_owned(), Bytes::from_static(content));
     }
 
     pub(crate) fn copy(&self) -> Self {
@@ -87,41 +92,5 @@ impl Objects for ObjectHandle {
                 .collect())
         };
         self.gate.ask(self.life, "objects.list", all).await
-    }
-}
-
-/// Keeps no repository: in a world sources are uploaded.
-pub struct NoSources;
-
-fn nothing<T>() -> Result<T> {
-    Err(Problem::unavailable("no-repositories", "this world has no git repositories"))
-}
-
-#[async_trait]
-impl Sources for NoSources {
-    async fn advertise_receive(&self, _: &ServiceName) -> Result<Vec<u8>> {
-        nothing()
-    }
-
-    async fn receive(
-        &self,
-        _: &ServiceName,
-        _: ByteStream,
-        _: ReceiveLimits,
-        _: Box<dyn ReceivePolicy>,
-    ) -> Result<ByteStream> {
-        nothing()
-    }
-
-    async fn upload_pack(&self, _: &ServiceName, _: Option<ByteStream>, _: Option<&str>) -> Result<ByteStream> {
-        nothing()
-    }
-
-    async fn export(&self, _: &ServiceName, _: &str) -> Result<ByteStream> {
-        nothing()
-    }
-
-    async fn remove(&self, _: &ServiceName) -> Result<()> {
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use base::{Secret, Time};
 use ports::Clock;
 
 use crate::world::{Installation, World};
-use crate::{Ack, Edge, Machine, ObjectMap, VirtualClock};
+use crate::{Ack, Depot, Edge, Machine, ObjectMap, VirtualClock};
 
 /// Everything that outlives the control plane, as it was.
 pub struct Photo {
@@ -16,6 +16,7 @@ pub struct Photo {
     machine: Arc<Machine>,
     edge: Arc<Edge>,
     objects: Arc<ObjectMap>,
+    depot: Arc<Depot>,
     random: u64,
     token: Option<Secret<String>>,
     requests: u64,
@@ -36,6 +37,7 @@ impl World {
             edge: Arc::new(self.edge.copy(clock, Arc::clone(&machine))),
             machine,
             objects: Arc::new(self.objects.copy()),
+            depot: Arc::new(self.depot.copy()),
             random: self.random.state(),
             token: self.token.clone(),
             requests: self.requests,
@@ -48,7 +50,9 @@ impl World {
         let (clock, machine) = frozen(&photo.machine, photo.now);
         let edge = Arc::new(photo.edge.copy(Arc::clone(&clock), Arc::clone(&machine)));
         let installation = Arc::clone(&photo.installation);
-        let mut world = Self::around(installation, seed, clock, machine, edge, Arc::new(photo.objects.copy()));
+        let mut world = Self::around(installation, seed, clock, machine, edge);
+        world.objects = Arc::new(photo.objects.copy());
+        world.depot = Arc::new(photo.depot.copy());
         std::fs::write(world.database(), &photo.database).expect("a world's directory can be written");
         world.random = Arc::new(crate::Chance::seeded(photo.random));
         world.token.clone_from(&photo.token);

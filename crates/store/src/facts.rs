@@ -177,6 +177,12 @@ const BEFORE: Texts = Texts {
     kind_prefix: "SELECT * FROM fact WHERE seq < $1 AND kind = $3 AND subject >= $4 AND subject < $5 ORDER BY seq DESC LIMIT $2",
 };
 
+/// When the newest fact was appended.
+pub async fn last_recorded(r: &mut (impl Read + ?Sized)) -> Result<Option<Time>> {
+    let row = r.row("SELECT at FROM fact ORDER BY seq DESC LIMIT 1", args![]).await?;
+    row.map(|row| row.time("at")).transpose()
+}
+
 /// One question per kind, each answered in order from an index; the caller merges.
 async fn select(
     r: &mut (impl Read + ?Sized),

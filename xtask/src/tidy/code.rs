@@ -93,7 +93,7 @@ pub fn commands(tree: &Tree) -> Vec<Finding> {
 /// An exception for something that is gone is one for whatever comes there next.
 pub fn exceptions(tree: &Tree) -> Vec<Finding> {
     let rules = &tree.rules;
-    let lists = [&rules.commands, &rules.unsafe_code, &rules.sql, &rules.rooms.exceptions];
+    let lists = [&rules.commands, &rules.unsafe_code, &rules.effects, &rules.sql, &rules.rooms.exceptions];
     let alone = rules.left_alone.values().flatten();
     let mut found = Vec::new();
     for path in lists.into_iter().flat_map(BTreeMap::keys).chain(alone) {

@@ -4,6 +4,7 @@
 mod arrows;
 mod code;
 mod dependencies;
+mod effects;
 mod links;
 mod papers;
 #[cfg(test)]
@@ -73,6 +74,11 @@ const RULES: &[Rule] = &[
         name: "commands",
         why: "child processes are typed argument lists built in few modules",
         check: code::commands,
+    },
+    Rule {
+        name: "effects",
+        why: "whatever changes the outside has a point where the simulation can end the control plane",
+        check: effects::effects,
     },
     Rule { name: "exceptions", why: "an exception ends with what it was made for", check: code::exceptions },
     Rule { name: "strict-lints", why: "what serves users cannot panic", check: code::strict_lints },

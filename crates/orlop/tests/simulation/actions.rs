@@ -148,3 +148,21 @@ pub fn held(world: &World, what: &str) {
         list.join("\n  ")
     );
 }
+
+/// Does something with each of many, in worlds of their own, on all cores. What panics there panics
+/// here, when the others are done.
+pub fn on_every_core<T: Send>(of: Vec<T>, each: impl AsyncFn(T) + Sync) {
+    let queue = std::sync::Mutex::new(of.into_iter());
+    let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                while let Some(one) = next() {
+                    runtime.block_on(each(one));
+                }
+            });
+        }
+    });
+}

@@ -41,7 +41,7 @@ where
 
 #[tokio::test]
 async fn a_second_version_survives_death_at_every_point() {
-    everywhere("second version", world_with_first(11).await, 1, async |world| {
+    everywhere("second version", world_with_first(11).await, 3, async |world| {
         deploy(world, "web: sim ready=300\nrelease: sim exit=0@400").await.expect("an upload is taken");
         let sight = world.come_to_rest(REST).await;
         assert_eq!(newest(&sight).state, RolloutState::Succeeded, "{:#?}", newest(&sight));

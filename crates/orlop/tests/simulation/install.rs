@@ -29,6 +29,7 @@ fn vault_of(store: &Store, random: &Arc<dyn Random>) -> SettingVault {
 fn all(store: &Store, random: &Arc<dyn Random>) -> Vec<Capability> {
     vec![
         access::capability(vault_of(store, random)),
+        kernel::housekeeping(),
         catalog::capability(),
         deliver::capability(BuildEnvironment::default()),
         run::capability(),
@@ -78,7 +79,7 @@ impl Installation for Installed {
     }
 
     fn seldom(&self) -> &'static [&'static str] {
-        &["deliver.garbage", "catalog.services"]
+        &["deliver.garbage", "catalog.services", "kernel.housekeeping"]
     }
 
     async fn first_code(&self, ctx: &Ctx) -> Result<String> {

@@ -30,7 +30,7 @@ async fn with_extra(seed: u64, extra: fn() -> Capability) -> World {
 }
 
 #[tokio::test]
-async fn a_lost_write_is_noticed() {
+async fn lost_write_is_noticed() {
     let mut world = world_with_first(100).await;
     let photo = world.photograph().await;
     world.call(scale(2)).await.expect("it can be scaled");
@@ -42,7 +42,7 @@ async fn a_lost_write_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_decision_that_is_carried_out_twice_is_noticed() {
+async fn double_run_is_noticed() {
     let mut world = world_with_first(101).await;
     world.machine.plant(Bug::RunsTwice);
     world.call(scale(2)).await.expect("it can be scaled");
@@ -51,7 +51,7 @@ async fn a_decision_that_is_carried_out_twice_is_noticed() {
 }
 
 #[tokio::test]
-async fn an_order_of_an_older_generation_that_is_obeyed_is_noticed() {
+async fn stale_generation_is_noticed() {
     let mut world = world_with_first(102).await;
     world.machine.plant(Bug::ObeysStale);
     world.check(false).await;
@@ -129,7 +129,7 @@ async fn spy(world: &mut World) {
 }
 
 #[tokio::test]
-async fn a_stranger_sees_nothing_and_a_gatekeeper_that_says_yes_is_noticed() {
+async fn cross_team_read_is_noticed() {
     let mut world = world_with_first(104).await;
     spy(&mut world).await;
     assert!(world.violations.is_empty(), "{:?}", world.violations);
@@ -163,7 +163,7 @@ impl Reconciler for LabelReaper {
 }
 
 #[tokio::test]
-async fn ending_by_label_is_noticed() {
+async fn delete_by_label_is_noticed() {
     let mut world = with_extra(106, || Capability::named("planted").reconciler(LabelReaper)).await;
     deploy(&mut world, "web: sim ready=200").await.expect("an upload is taken");
     world.rounds(12, Duration::from_millis(300)).await;

@@ -1,32 +1,38 @@
 //! Random people, random deaths, random faults; everything follows from the seed.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base::Result;
+use ports::Clock as _;
 use serde_json::{Value, json};
 use sim::{Faults, Plan, Request, World, seeds};
 
-use crate::actions::{REST, cancel_open, deploy, held, rollback, rollout, scale, service, set, upload, world};
+use crate::actions::{
+    REST, cancel_open, deploy, held, on_every_core, rollback, rollout, scale, service, set, upload, world,
+};
 use crate::report::{Part, record};
 
 /// Seeds where nobody names any.
-const SEEDS: u64 = 50;
-/// What people do in one world.
-const ACTIONS: u64 = 7;
+const SEEDS: u64 = 500;
+/// What people do in one world, at most.
+const ACTIONS_MAX: u64 = 6;
 
-#[tokio::test]
-async fn random_worlds_keep_every_promise() {
-    let mut part = Part::default();
+#[test]
+fn random_worlds_keep_every_promise() {
     let seeds = seeds(SEEDS);
     println!("seeds {:?} to {:?}", seeds.first(), seeds.last());
-    for seed in seeds {
+    let parts = Mutex::new(Part::default());
+    on_every_core(seeds, async |seed| {
         let mut world = world(seed).await;
         live(&mut world).await;
         world.come_to_rest(REST).await;
-        part.add(&world);
-        record("random", part.clone());
+        let mut mine = Part::default();
+        mine.add(&world);
+        parts.lock().unwrap_or_else(PoisonError::into_inner).join(mine);
         held(&world, "a random world");
-    }
+    });
+    record("random", parts.into_inner().unwrap_or_else(PoisonError::into_inner));
 }
 
 async fn live(world: &mut World) {
@@ -44,7 +50,7 @@ async fn live(world: &mut World) {
         });
         world.disturbed();
     }
-    for _ in 0..ACTIONS {
+    for _ in 0..1 + world.chance.below(ACTIONS_MAX) {
         interfere(world);
         // A refusal is an answer too: there may be nothing to roll back to.
         let _ = act(world).await;
@@ -58,7 +64,8 @@ async fn live(world: &mut World) {
 /// Plans what happens to the platform meanwhile.
 fn interfere(world: &mut World) {
     let chance = &world.chance;
-    match chance.below(10) {
+    match chance.below(12) {
+        10 | 11 => set_wall(world),
         0..=3 => world.gate.plan(Plan::KillAt(1 + chance.below(120))),
         4 => {
             world.interrupts = vec![interruption(world)];
@@ -74,6 +81,25 @@ fn interfere(world: &mut World) {
             world.disturbed();
         }
         _ => {}
+    }
+}
+
+/// Somebody sets the machine's wall clock: a little or a lot, forward or back, to before and long
+/// behind anything that was recorded. Half of the times the control plane is started anew with it.
+fn set_wall(world: &mut World) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (chance, now) = (&world.chance, world.clock.now());
+    let to = match chance.below(6) {
+        0 => now.plus(HOUR),
+        1 => now.minus(HOUR),
+        2 => base::Time::from_micros(0),
+        3 => base::Time::from_micros(4_102_444_800_000_000),
+        4 => now.minus(HOUR * 24 * 365),
+        _ => now,
+    };
+    world.clock.set_wall(to);
+    if chance.per_mille(500) {
+        world.gate.plan(Plan::KillAt(1));
     }
 }
 

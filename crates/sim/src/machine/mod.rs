@@ -26,6 +26,8 @@ pub enum Bug {
     ObeysStale,
     /// Starts a second copy beside each instance.
     RunsTwice,
+    /// Tasks that are started end neither by themselves nor at their deadline.
+    Hangs,
     /// Ends every instance of the same service when it is told to end one.
     StopsByLabel,
 }
@@ -93,6 +95,11 @@ impl Machine {
     /// Puts a fault in.
     pub fn plant(&self, bug: Bug) {
         self.state.lock().bug = Some(bug);
+    }
+
+    /// Takes the fault out again.
+    pub fn mend(&self) {
+        self.state.lock().bug = None;
     }
 
     /// The machine is switched off and on: everything that ran is lost.
@@ -223,7 +230,11 @@ impl State {
 
     fn start(&mut self, spec: &InstanceSpec, now: Time) -> Life {
         let address = spec.port.then(|| self.address(spec.id));
-        Life::new(spec.clone(), Program::parse(&spec.command), address, now)
+        let (mut spec, mut program) = (spec.clone(), Program::parse(&spec.command));
+        if self.bug == Some(Bug::Hangs) && spec.purpose == ports::Purpose::Task {
+            (spec.deadline, program.end) = (None, None);
+        }
+        Life::new(spec, program, address, now)
     }
 
     /// Each instance has a network of its own; where a suite connects, it has a port of the host,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::{Digest, Problem, Result, Secret};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use kernel::{Credential, Ctx, Mounted, Platform, RawCall, RawReply, RequestInfo, authorize, idempotency_find};
 use serde_json::Value;
 
@@ -29,6 +29,8 @@ pub struct Request {
     pub body: Value,
     /// The body of an upload.
     pub upload: Option<Vec<u8>>,
+    /// What sort of body, where that matters.
+    pub content_type: Option<&'static str>,
     /// Whether success must leave a trace in the ledger.
     pub mutates: bool,
 }
@@ -36,7 +38,15 @@ pub struct Request {
 impl Request {
     /// A request to an endpoint.
     pub fn to(endpoint: &'static str) -> Self {
-        Self { endpoint, path: BTreeMap::new(), query: String::new(), body: Value::Null, upload: None, mutates: true }
+        Self {
+            endpoint,
+            path: BTreeMap::new(),
+            query: String::new(),
+            body: Value::Null,
+            upload: None,
+            content_type: None,
+            mutates: true,
+        }
     }
 
     /// A request about a service.
@@ -72,6 +82,15 @@ impl Request {
         self
     }
 
+    /// A push, with a body of [`crate::push`]. What it leaves in the ledger has the ids of what it
+    /// set in motion.
+    #[must_use]
+    pub fn push(service: &str, body: Vec<u8>) -> Self {
+        let mut request = Self::to("gitReceivePack").at("repository", format!("{service}.git")).upload(body).reads();
+        request.content_type = Some("application/x-git-receive-pack-request");
+        request
+    }
+
     /// A request that changes nothing.
     #[must_use]
     pub fn reads(mut self) -> Self {
@@ -83,7 +102,8 @@ impl Request {
 impl World {
     /// The admin asks; repeated under the same key while the platform is away or busy.
     pub async fn call(&mut self, request: Request) -> Result<Value> {
-        let token = self.token.clone().ok_or_else(|| Problem::unauthenticated("no-token", "nobody is signed in"))?;
+        let mut token =
+            self.token.clone().ok_or_else(|| Problem::unauthenticated("no-token", "nobody is signed in"))?;
         let key = self.next_id("key");
         let mut requests = Vec::new();
         let mut last = Problem::unavailable("no-answer", "the platform did not answer");
@@ -101,6 +121,12 @@ impl World {
                 Ended::Done(Err(problem)) if problem.kind.may_retry() || problem.code == "idempotency-in-flight" => {
                     last = problem;
                     self.clock.advance(Duration::from_millis(500));
+                }
+                // A clock that was wrong for years ended the token: the person signs in again.
+                Ended::Done(Err(problem)) if problem.code == "bad-token" => {
+                    last = problem;
+                    Box::pin(self.sign_in()).await;
+                    token = self.token.clone().unwrap_or(token);
                 }
                 Ended::Done(Err(problem)) => return Err(problem),
             }
@@ -185,10 +211,17 @@ async fn serve(
         let mut read = platform.store().read().await?;
         let actor = permit.identity().actor.to_string();
         if let Some(stored) = idempotency_find(&mut read, &actor, info.endpoint, key).await? {
+            if stored.body.is_empty() {
+                return Err(Problem::conflict("already-done", "this was done before, and its answer was shown once"));
+            }
             return serde_json::from_str(&stored.body).map_err(|e| Problem::internal("reply-unreadable", e));
         }
     }
-    let (head, ()) = http::Request::new(()).into_parts();
+    let mut head = http::Request::builder();
+    if let Some(kind) = request.content_type {
+        head = head.header(http::header::CONTENT_TYPE, kind);
+    }
+    let (head, ()) = head.body(()).map_err(|e| Problem::internal("bad-head", e))?.into_parts();
     let upload = request.upload.map(|bytes| -> kernel::ByteStream { Box::pin(stream::iter([Ok(Bytes::from(bytes))])) });
     let json = if request.body.is_null() { Vec::new() } else { request.body.to_string().into_bytes() };
     let call = RawCall {
@@ -202,6 +235,15 @@ async fn serve(
     };
     match (mounted.handler)(Ctx::new(platform, permit, Some(info)), call).await? {
         RawReply::Json(value, _) => Ok(value),
-        _ => Err(Problem::internal("not-json", "this world's people read JSON only")),
+        RawReply::Http(reply) => read_to_end(reply.into_body()).await,
+        RawReply::Events(_) => Err(Problem::internal("not-json", "this world's people do not follow streams")),
     }
+}
+
+async fn read_to_end(mut body: kernel::ByteStream) -> Result<Value> {
+    let mut all = Vec::new();
+    while let Some(piece) = body.next().await {
+        all.extend_from_slice(&piece?);
+    }
+    Ok(Value::String(String::from_utf8_lossy(&all).into_owned()))
 }

@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use base::{Result, Secret};
 use kernel::{Admission, Mounted, Platform, Ports};
-use ports::{Clock, Random};
+use ports::Random;
 use store::Store;
 
 use super::{Ended, World};
+use crate::depot::DepotHandle;
 use crate::gate::{Commits, Signal};
-use crate::objects::{NoSources, ObjectHandle};
+use crate::objects::ObjectHandle;
 use crate::{EdgeHandle, MachineHandle};
 
 /// Connections that a death has left behind may take so long to close, in real time.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// Codes that a person who signs in asks for at most.
+const SIGN_INS_MAX: u32 = 5;
 
 pub(super) struct Life {
     pub platform: Platform,
@@ -44,6 +48,8 @@ impl World {
                 Ended::Done(life) => {
                     self.life =
                         Some(life.unwrap_or_else(|problem| panic!("seed {}: cannot start: {problem}", self.seed)));
+                    // Its clock may show something else than the one of the life before.
+                    self.disturbed();
                     return;
                 }
                 Ended::Killed(_) => self.clock.advance(Duration::from_millis(100)),
@@ -87,8 +93,17 @@ impl World {
                 }
                 Signal::Paused => {
                     for request in std::mem::take(&mut self.interrupts) {
-                        // What becomes of it is seen in the ledger.
-                        let _ = Box::pin(self.interrupt(request)).await;
+                        let killed = tokio::select! {
+                            biased;
+                            signal = gate.signal() => Some(signal),
+                            // What becomes of it is seen in the ledger.
+                            _ = Box::pin(self.interrupt(request)) => None,
+                        };
+                        if let Some(Signal::Killed(at)) = killed {
+                            drop(work);
+                            self.deaths.push(at.clone());
+                            return Ended::Killed(at);
+                        }
                     }
                     self.gate.resume();
                 }
@@ -118,23 +133,40 @@ impl World {
     }
 
     /// Signs the first admin in.
-    pub(super) async fn sign_in(&mut self) {
-        let (installation, ctx) = (Arc::clone(&self.installation), self.platform().ctx("sim"));
-        match installation.first_code(&ctx).await {
-            Ok(code) => self.token = Some(self.sign_in_with(&code).await),
-            Err(problem) => panic!("seed {}: nobody can sign in: {problem}", self.seed),
+    pub async fn sign_in(&mut self) {
+        for _ in 0..SIGN_INS_MAX {
+            let (installation, ctx) = (Arc::clone(&self.installation), self.platform().ctx("sim"));
+            let code = self.run(async move { installation.first_code(&ctx).await }).await;
+            match self.after(code).await {
+                Ended::Done(Ok(code)) => {
+                    // A code that is used up is of no use: whoever may start the platform makes another one.
+                    if let Ok(token) = self.trade(&code).await {
+                        self.token = Some(token);
+                        return;
+                    }
+                }
+                Ended::Done(Err(problem)) => panic!("seed {}: nobody can sign in: {problem}", self.seed),
+                Ended::Killed(_) => {}
+            }
         }
+        panic!("seed {}: nobody could sign in", self.seed);
     }
 
     /// Trades a one-time code for a token.
     pub async fn sign_in_with(&mut self, code: &str) -> Secret<String> {
-        let request = super::Request::to("signIn").body(serde_json::json!({ "code": code }));
-        let answer = self.call_as(&Secret::new(String::new()), request).await;
-        let secret = answer.as_ref().ok().and_then(|answer| answer.get("secret")).and_then(|secret| secret.as_str());
-        match secret {
-            Some(secret) => Secret::new(secret.to_owned()),
-            None => panic!("seed {}: the code was not taken: {answer:?}", self.seed),
+        match self.trade(code).await {
+            Ok(token) => token,
+            Err(problem) => panic!("seed {}: the code was not taken: {problem}", self.seed),
         }
+    }
+
+    async fn trade(&mut self, code: &str) -> Result<Secret<String>> {
+        let request = super::Request::to("signIn").body(serde_json::json!({ "code": code }));
+        let answer = self.call_as(&Secret::new(String::new()), request).await?;
+        let secret = answer.get("secret").and_then(|secret| secret.as_str());
+        secret
+            .map(|secret| Secret::new(secret.to_owned()))
+            .ok_or_else(|| base::Problem::internal("no-secret", "signing in gave no token"))
     }
 
     fn parts(&self) -> Parts {
@@ -148,6 +180,7 @@ impl World {
             machine: Arc::clone(&self.machine),
             edge: Arc::clone(&self.edge),
             objects: Arc::clone(&self.objects),
+            depot: Arc::clone(&self.depot),
         }
     }
 
@@ -166,19 +199,24 @@ struct Parts {
     machine: Arc<crate::Machine>,
     edge: Arc<crate::Edge>,
     objects: Arc<crate::ObjectMap>,
+    depot: Arc<crate::Depot>,
 }
 
 async fn start(parts: Parts, life: u64) -> Result<Life> {
-    let Parts { installation, config, url, random, clock, gate, machine, edge, objects } = parts;
+    let Parts { installation, config, url, random, clock, gate, machine, edge, objects, depot } = parts;
+    let time = Arc::new(crate::LifeClock::begin(Arc::clone(&clock)));
     let store = Store::open(store::Options {
         url,
         migrations: installation.migrations(),
         audit_key: Secret::new(vec![7; 32]),
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        clock: Arc::<crate::LifeClock>::clone(&time),
         random: Arc::clone(&random),
         hook: Some(Arc::new(Commits { gate: Arc::clone(&gate), life })),
     })
     .await?;
+    if let Some(recorded) = store::last_recorded(&mut store.read().await?).await? {
+        time.not_before(recorded);
+    }
     let ports = Ports {
         engine: Arc::new(MachineHandle {
             machine,
@@ -187,11 +225,16 @@ async fn start(parts: Parts, life: u64) -> Result<Life> {
             clock: Arc::clone(&clock),
             life,
         }),
-        gateway: Arc::new(EdgeHandle { edge, gate: Arc::clone(&gate), life }),
-        objects: Arc::new(ObjectHandle { map: objects, gate, life }),
-        sources: Arc::new(NoSources),
+        gateway: Arc::new(EdgeHandle {
+            edge,
+            gate: Arc::clone(&gate),
+            clock: Arc::<crate::LifeClock>::clone(&time),
+            life,
+        }),
+        objects: Arc::new(ObjectHandle { map: objects, gate: Arc::clone(&gate), life }),
+        sources: Arc::new(DepotHandle { depot, gate, life }),
         vault: installation.vault(&store, &random),
-        clock,
+        clock: time,
         random: Arc::clone(&random),
     };
     let mut capabilities = installation.capabilities(&store, &random);

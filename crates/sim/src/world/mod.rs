@@ -17,7 +17,7 @@ use store::{Migration, Store, StoredFact};
 use tempfile::TempDir;
 
 use crate::check::Violation;
-use crate::{Ack, Chance, Decided, Edge, Gate, Leak, Machine, ObjectMap, Sight, VirtualClock};
+use crate::{Ack, Chance, Decided, Depot, Edge, Gate, Leak, Machine, ObjectMap, Sight, VirtualClock};
 
 pub use call::Request;
 use life::Life;
@@ -72,6 +72,8 @@ pub struct World {
     pub edge: Arc<Edge>,
     /// What keeps sources and artifacts.
     pub objects: Arc<ObjectMap>,
+    /// What keeps git repositories.
+    pub depot: Arc<Depot>,
     /// Where to interfere.
     pub gate: Arc<Gate>,
     /// What is broken so far.
@@ -101,13 +103,23 @@ pub struct World {
 impl World {
     /// A new installation, running, with its first admin signed in.
     pub async fn new(installation: Arc<dyn Installation>, seed: u64) -> Self {
+        let mut world = Self::empty(installation, seed);
+        world.begin().await;
+        world
+    }
+
+    /// An installation that was never started.
+    pub fn empty(installation: Arc<dyn Installation>, seed: u64) -> Self {
         let clock = Arc::new(VirtualClock::at(BEGINNING));
         let machine = Arc::new(Machine::new(Arc::clone(&clock)));
         let edge = Arc::new(Edge::new(Arc::clone(&clock), Arc::clone(&machine)));
-        let mut world = Self::around(installation, seed, clock, machine, edge, Arc::default());
-        world.boot().await;
-        world.sign_in().await;
-        world
+        Self::around(installation, seed, clock, machine, edge)
+    }
+
+    /// The first start, and the first admin signs in.
+    pub async fn begin(&mut self) {
+        self.boot().await;
+        self.sign_in().await;
     }
 
     pub(crate) fn around(
@@ -116,7 +128,6 @@ impl World {
         clock: Arc<VirtualClock>,
         machine: Arc<Machine>,
         edge: Arc<Edge>,
-        objects: Arc<ObjectMap>,
     ) -> Self {
         let dir = directory();
         let mut config = Config::defaults(dir.path());
@@ -128,7 +139,8 @@ impl World {
             gate: Arc::new(Gate::new(Arc::clone(&clock), seed)),
             machine,
             edge,
-            objects,
+            objects: Arc::default(),
+            depot: Arc::default(),
             violations: Vec::new(),
             leaks: Vec::new(),
             deaths: Vec::new(),
@@ -158,9 +170,14 @@ impl World {
         self.clock.advance(span);
     }
 
+    /// The time as the control plane has it.
+    pub fn now(&self) -> Time {
+        self.life.as_ref().map_or_else(|| self.clock.now(), |life| life.platform.ports().clock.now())
+    }
+
     /// Something has interfered just now: what the platform promises in calm counts from here.
     pub fn disturbed(&mut self) {
-        self.calm_since = self.clock.now();
+        self.calm_since = self.now();
     }
 
     /// Everything that the promises look at; `deep` checks the ledger's chain too.
@@ -175,7 +192,7 @@ impl World {
         let releases = releases.filter_map(|fact| fact.subject.parse().ok());
         let served = releases.filter(|release| self.machine.has_served(*release)).collect();
         Ok(Sight {
-            now: self.clock.now(),
+            now: self.now(),
             calm_since: self.calm_since,
             served,
             facts,
