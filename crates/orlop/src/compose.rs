@@ -25,7 +25,7 @@ pub(crate) struct Composed {
 }
 
 /// The clock and the chance of this machine.
-pub(crate) fn world() -> (Arc<SystemClock>, Arc<dyn Random>) {
+pub(crate) fn world() -> (Arc<dyn Clock>, Arc<dyn Random>) {
     (Arc::new(SystemClock::new()), Arc::new(SystemChance(SystemRandom::new())))
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn compose(
     mut config: Config,
     env: BTreeMap<String, String>,
 ) -> Result<Composed> {
-    let (system, random) = world();
+    let (system, random) = (Arc::new(SystemClock::new()), world().1);
     let clock: Arc<dyn Clock> = Arc::<SystemClock>::clone(&system);
     let environment = use_toolchain(&mut config, env);
     let key = MasterKey::load_or_create(&place.key_file(), &*random)?;
