@@ -79,7 +79,9 @@ pub(crate) fn engine(
     objects: Arc<dyn Objects>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ProcessEngine>> {
-    ProcessEngine::open(process::Options::new(place.engine_dir(), objects, clock, spawn::own_binary()?))
+    let mut options = process::Options::new(place.engine_dir(), objects, clock, spawn::own_binary()?);
+    options.gateway = Some(gateway::callers_socket(place.gateway_dir()));
+    ProcessEngine::open(options)
 }
 
 /// Every capability, in the order in which their tables are made.
