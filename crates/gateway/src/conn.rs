@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::gate::{Guard, HeadLimits, Protocol, Shared, Timeouts};
 use crate::proxy::{self, Client};
 use crate::stall::Stalls;
-use crate::worker::{Peer, Worker};
+use crate::worker::Worker;
 
 /// When the gateway ends: how long a connection without a request is kept open for one that may be
 /// on its way. Its answer says `Connection: close`; a connection closed at once would lose it.
@@ -27,7 +28,7 @@ const PENDING_RESETS_MAX: usize = 32;
 const ERROR_RESETS_MAX: usize = 64;
 
 /// Serves one client connection to its end.
-pub(crate) async fn serve(stream: TcpStream, peer: Peer, worker: Arc<Worker>) {
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
     let limits = &worker.core.limits;
     let shared = Arc::new(Shared::default());
     let heads = HeadLimits { bytes: limits.head_bytes, target_bytes: limits.target_bytes, fields: limits.fields };

@@ -6,7 +6,6 @@
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::arithmetic_side_effects))]
 
 mod admin;
-mod callers;
 mod chance;
 mod conn;
 mod core;
@@ -23,7 +22,7 @@ mod stall;
 mod table;
 mod worker;
 
-pub use admin::{Client, callers_socket};
+pub use admin::Client;
 pub use options::{Limits, LogOptions, Options};
 pub use run::{Running, run, start};
 pub use table::validate;

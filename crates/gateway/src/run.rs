@@ -12,15 +12,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, HandOver};
-use crate::callers;
 use crate::core::Core;
 use crate::keep::Keep;
 use crate::log::AccessLog;
 use crate::options::Options;
-use crate::worker::{self, Crew, Handle, Peer, Worker};
+use crate::worker::{self, Handle, Worker};
 
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What is said to a connection beyond the limit.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
+    content-type: text/plain\r\ncontent-length: 49\r\n\r\nThis gateway has too many connections. (gateway)\n";
+
 /// Serves until SIGTERM or SIGINT, or until a successor has taken over; then stops accepting,
 /// drains and returns.
 ///
@@ -126,14 +129,11 @@ pub async fn start(mut options: Options) -> Result<Running> {
     let hand_over = HandOver::new(&listeners, replaced.clone(), closing.clone())?;
     let mut administration = admin::serve(&options.dir, &own, hand_over, taken.is_some()).await?;
     administration.push(tokio::spawn(worker::sweep(own)));
-    let crew = Crew::of(&core, &workers);
     let mut accepting = Vec::new();
     for listener in listeners {
         let listener = async_listener(listener)?;
-        accepting.push(tokio::spawn(accept(listener, crew.clone(), closing.clone())));
+        accepting.push(tokio::spawn(accept(listener, Arc::clone(&core), routes_to(&workers), closing.clone())));
     }
-    let callers = admin::bind(&options.dir, admin::CALLERS, taken.is_some()).await?;
-    accepting.push(tokio::spawn(callers::accept(callers, crew, closing.clone())));
     if let Some(taken) = taken {
         taken.accepted().await?;
         // The predecessor may have taken one more snapshot in between.
@@ -178,9 +178,15 @@ fn async_listener(listener: TcpListener) -> Result<tokio::net::TcpListener> {
     tokio::net::TcpListener::from_std(listener).map_err(failed)
 }
 
+type Route = (Arc<Worker>, tokio::sync::mpsc::Sender<(std::net::TcpStream, SocketAddr)>);
+
+fn routes_to(workers: &[Handle]) -> Vec<Route> {
+    workers.iter().map(|h| (Arc::clone(&h.worker), h.connections.clone())).collect()
+}
+
 /// Accepts connections and gives each to the worker with the fewest. When it is to end, it still
 /// takes those that the kernel has accepted: they would be reset.
-async fn accept(listener: tokio::net::TcpListener, crew: Crew, closing: CancellationToken) {
+async fn accept(listener: tokio::net::TcpListener, core: Arc<Core>, workers: Vec<Route>, closing: CancellationToken) {
     loop {
         let next = match closing.run_until_cancelled(listener.accept()).await {
             Some(next) => next,
@@ -189,7 +195,7 @@ async fn accept(listener: tokio::net::TcpListener, crew: Crew, closing: Cancella
                 _ => return,
             },
         };
-        let (stream, address) = match next {
+        let (stream, peer) = match next {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting failed");
@@ -197,8 +203,14 @@ async fn accept(listener: tokio::net::TcpListener, crew: Crew, closing: Cancella
                 continue;
             }
         };
-        if let Ok(stream) = stream.into_std() {
-            crew.give(stream, Peer { address, caller: None }).await;
+        if core.connections.load(Ordering::Relaxed) >= core.limits.connections {
+            let _ = stream.try_write(TOO_MANY);
+            continue;
+        }
+        let Ok(stream) = stream.into_std() else { continue };
+        let least = workers.iter().min_by_key(|(worker, _)| worker.open.load(Ordering::Relaxed));
+        if let Some((_, connections)) = least {
+            let _ = connections.send((stream, peer)).await;
         }
     }
 }

@@ -1,4 +1,3 @@
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +7,6 @@ use std::time::Duration;
 use base::{Problem, Result};
 use tokio::sync::mpsc;
 
-use crate::callers::Caller;
 use crate::conn;
 use crate::core::Core;
 
@@ -16,10 +14,6 @@ use crate::core::Core;
 const WAITING_MAX: usize = 1024;
 /// How often unused connections to instances are looked through.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-
-/// What is said to a connection beyond the limit.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
-    content-type: text/plain\r\ncontent-length: 49\r\n\r\nThis gateway has too many connections. (gateway)\n";
 
 /// One thread that carries traffic; the one with the highest index is the administration's own.
 #[derive(Debug)]
@@ -38,48 +32,11 @@ impl Worker {
     }
 }
 
-/// The other end of a client connection.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
-    /// Where it is an instance that calls a service that it needs.
-    pub(crate) caller: Option<Arc<Caller>>,
-}
-
-/// A connection that was accepted.
-type Accepted = (std::net::TcpStream, Peer);
-
-/// The ways to all workers.
-#[derive(Debug, Clone)]
-pub(crate) struct Crew {
-    core: Arc<Core>,
-    workers: Vec<(Arc<Worker>, mpsc::Sender<Accepted>)>,
-}
-
-impl Crew {
-    pub(crate) fn of(core: &Arc<Core>, workers: &[Handle]) -> Self {
-        let workers = workers.iter().map(|h| (Arc::clone(&h.worker), h.connections.clone())).collect();
-        Self { core: Arc::clone(core), workers }
-    }
-
-    /// Gives a connection to the worker with the fewest; beyond the limit it is told so and closed.
-    pub(crate) async fn give(&self, stream: std::net::TcpStream, peer: Peer) {
-        if self.core.connections.load(Ordering::Relaxed) >= self.core.limits.connections {
-            let _ = (&stream).write(TOO_MANY);
-            return;
-        }
-        let least = self.workers.iter().min_by_key(|(worker, _)| worker.open.load(Ordering::Relaxed));
-        if let Some((_, connections)) = least {
-            let _ = connections.send((stream, peer)).await;
-        }
-    }
-}
-
 /// A worker's thread and the way to it.
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) worker: Arc<Worker>,
-    connections: mpsc::Sender<Accepted>,
+    pub(crate) connections: mpsc::Sender<(std::net::TcpStream, SocketAddr)>,
     pub(crate) thread: JoinHandle<()>,
 }
 
@@ -107,7 +64,7 @@ pub(crate) fn start(core: &Arc<Core>, index: usize, stop: tokio_util::sync::Canc
     Ok(Handle { worker, connections, thread })
 }
 
-async fn take(worker: Arc<Worker>, mut incoming: mpsc::Receiver<Accepted>) {
+async fn take(worker: Arc<Worker>, mut incoming: mpsc::Receiver<(std::net::TcpStream, SocketAddr)>) {
     while let Some((stream, peer)) = incoming.recv().await {
         let opened = Opened::new(&worker);
         let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { continue };

@@ -51,6 +51,7 @@ pub(crate) async fn compose(
     if let Some(recorded) = store::last_recorded(&mut store.read().await?).await? {
         system.not_before(recorded);
     }
+    store.lead().await?;
     let vault = SettingVault::new(store.clone(), key, Arc::clone(&random));
     let objects: Arc<dyn Objects> = Arc::new(cloud::Objects::in_folder(&place.objects_dir())?);
     let ports = Ports {
@@ -79,9 +80,7 @@ pub(crate) fn engine(
     objects: Arc<dyn Objects>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ProcessEngine>> {
-    let mut options = process::Options::new(place.engine_dir(), objects, clock, spawn::own_binary()?);
-    options.gateway = Some(gateway::callers_socket(place.gateway_dir()));
-    ProcessEngine::open(options)
+    ProcessEngine::open(process::Options::new(place.engine_dir(), objects, clock, spawn::own_binary()?))
 }
 
 /// Every capability, in the order in which their tables are made.

@@ -13,7 +13,6 @@ mod files;
 pub mod fuzzing;
 mod launch;
 mod log;
-mod net;
 mod options;
 mod pack;
 mod probe;

@@ -9,18 +9,15 @@ use parking_lot::Mutex;
 
 use super::body::Progress;
 use super::{Body, Fault, line, page, trace};
-use crate::callers::Caller;
 use crate::gate::Shared;
 use crate::table::{Backend, Done, Route};
-use crate::worker::{Peer, Worker};
+use crate::worker::Worker;
 
 /// The client's side of a connection.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) worker: Arc<Worker>,
     pub(crate) peer: SocketAddr,
-    /// Where it is an instance that calls a service that it needs.
-    pub(crate) caller: Option<Arc<Caller>>,
     /// Whether the peer's `Forwarded` and `X-Forwarded-*` are believed.
     pub(crate) is_trusted: bool,
     /// The peer as `X-Forwarded-For` has it.
@@ -31,15 +28,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(worker: Arc<Worker>, peer: Peer, shared: Arc<Shared>) -> Self {
-        let Peer { address: peer, caller } = peer;
+    pub(crate) fn new(worker: Arc<Worker>, peer: SocketAddr, shared: Arc<Shared>) -> Self {
         let ip = peer.ip().to_canonical();
         Self {
-            is_trusted: caller.is_none() && worker.core.trusted.contains(&ip),
+            is_trusted: worker.core.trusted.contains(&ip),
             address: HeaderValue::try_from(ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             worker,
             peer,
-            caller,
             shared,
             forwarded: Mutex::new(None),
         }

@@ -16,8 +16,6 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const RELEASE: HeaderName = HeaderName::from_static("orlop-release");
-/// `service/environment` of the instance that asks; nobody outside can say it.
-const CALLER: HeaderName = HeaderName::from_static("orlop-caller");
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const VIA: HeaderValue = HeaderValue::from_static("1.1 orlop");
@@ -153,7 +151,6 @@ pub(super) fn may_trail(name: &HeaderName) -> bool {
         FORWARDED,
         KEEP_ALIVE,
         RELEASE,
-        CALLER,
         trace::REQUEST_ID,
     ];
     !refused.contains(name) && !name.as_str().starts_with("x-forwarded-")
@@ -191,10 +188,6 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 fn say_who_asks(headers: &mut HeaderMap, exchange: &Exchange, host: &HeaderValue) {
     let client = &exchange.client;
-    match &client.caller {
-        Some(caller) => headers.insert(CALLER, caller.place.clone()),
-        None => headers.remove(CALLER),
-    };
     if client.is_trusted {
         append(headers, &FORWARDED_FOR, client.address.clone());
         let element = element(client.peer.ip(), host, "http");

@@ -19,11 +19,6 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange) {
     out.extend_from_slice(exchange.id.as_bytes());
     out.extend_from_slice(b"\",\"client\":\"");
     out.extend_from_slice(exchange.client.address.as_bytes());
-    if let Some(caller) = &exchange.client.caller {
-        out.extend_from_slice(b"\",\"caller\":\"");
-        out.extend_from_slice(caller.place.as_bytes());
-        let _ = write!(out, "\",\"callerInstance\":\"{}", caller.told.instance);
-    }
     out.extend_from_slice(b"\",\"protocol\":\"");
     out.extend_from_slice(match exchange.version {
         Version::HTTP_2 => b"HTTP/2",

@@ -86,10 +86,6 @@ pub(crate) async fn carry(
     let Some(place) = authority(&request) else {
         return exchange.fail(&Fault::bad_host(), request.headers());
     };
-    if let Some(caller) = exchange.client.caller.as_ref().filter(|caller| !caller.may_ask(place.host())) {
-        let fault = Fault::not_declared(place.host(), &caller.told.service, &caller.told.environment);
-        return exchange.fail(&fault, request.headers());
-    }
     let upgrade = if switch.on_client.is_some() { forward::upgrade_of(&request) } else { None };
     let (_, backend) = match find(&mut exchange, place.host(), aim) {
         Ok(found) => found,

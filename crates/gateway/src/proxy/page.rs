@@ -99,18 +99,6 @@ impl Fault {
         )
     }
 
-    /// An instance may ask for what its service declares and nothing else.
-    pub(super) fn not_declared(host: &str, service: &ServiceName, environment: &EnvironmentName) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "host-not-declared",
-            Whose::Client,
-            "Not declared",
-            Cow::Owned(format!("The service {service} in {environment} does not name {host} among its needs.")),
-            "Name the service under `needs` in orlop.yaml and use the address that it gives.",
-        )
-    }
-
     pub(super) const fn busy() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -174,7 +174,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn read(bytes: &[u8]) -> Self {
+    fn read(bytes: &[u8]) -> Self {
         let all = String::from_utf8_lossy(bytes).into_owned();
         let (head, body) = all.split_once("\r\n\r\n").unwrap_or((&all, ""));
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);

@@ -9,7 +9,7 @@ use base::{Generation, InstanceId, Time};
 use ports::{Address, ExitKind, InstanceSeen, InstanceState};
 
 use super::{REMOVED_KEPT, usage};
-use crate::files::{self, CONNECT, DataDir, META, Meta, STATE, State};
+use crate::files::{self, DataDir, META, Meta, STATE, State};
 use crate::pack::remove_tree;
 use crate::sys;
 
@@ -28,12 +28,8 @@ impl Found {
     }
 
     /// As callers see it.
-    pub(super) fn seen(self, data: &DataDir) -> InstanceSeen {
+    pub(super) fn seen(self) -> InstanceSeen {
         let Self { meta, state } = self;
-        let address = meta.port.map(|port| match meta.own_network {
-            true => Address::Socket(data.instance(meta.id).join(CONNECT)),
-            false => Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        });
         let running = state.state.is_running();
         let (mut memory, mut cpu_us) = (None, state.cpu_us);
         if running {
@@ -50,7 +46,7 @@ impl Found {
             purpose: meta.purpose,
             generation: meta.generation.max(state.generation),
             state: state.state,
-            address,
+            address: meta.port.map(|port| Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
             started: state.started,
             since: state.since,
             evidence: state.evidence,
