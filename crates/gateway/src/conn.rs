@@ -1,5 +1,5 @@
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +8,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::core::Core;
 use crate::gate::{Guard, HeadLimits, Protocol, Shared, Timeouts};
 use crate::proxy::{self, Client};
 use crate::stall::Stalls;
-use crate::worker::Worker;
+use crate::worker::{Peer, Worker};
 
 /// When the gateway ends: how long a connection without a request is kept open for one that may be
 /// on its way. Its answer says `Connection: close`; a connection closed at once would lose it.
 const LAST_REQUEST: Duration = Duration::from_secs(2);
+/// How long nothing must have happened on an HTTP/1 connection before its buffers are let go of; up to twice that.
+/// Longer than the last bytes of a closing connection are waited for.
+const QUIET: Duration = Duration::from_secs(2);
 /// What hyper buffers of one HTTP/1 connection at most, bytes.
 const BUFFER_BYTES_MAX: usize = 128 << 10;
 /// As many header lines hyper reads without being told, and without allocating for them.
@@ -28,7 +32,7 @@ const PENDING_RESETS_MAX: usize = 32;
 const ERROR_RESETS_MAX: usize = 64;
 
 /// Serves one client connection to its end.
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
+pub(crate) async fn serve(stream: TcpStream, peer: Peer, worker: Arc<Worker>) {
     let limits = &worker.core.limits;
     let shared = Arc::new(Shared::default());
     let heads = HeadLimits { bytes: limits.head_bytes, target_bytes: limits.target_bytes, fields: limits.fields };
@@ -39,25 +43,44 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
         slow_bytes: limits.slow_bytes,
     };
     let mut guard = Guard::new(stream, Arc::clone(&shared), heads, timeouts);
-    let ending = async {
-        worker.core.drain.cancelled().await;
-        tokio::time::sleep(LAST_REQUEST).await;
-    };
     let protocol = tokio::select! {
         biased;
         protocol = guard.protocol() => protocol,
-        () = ending => None,
+        () = ending(&worker.core) => None,
     };
     let client = Arc::new(Client::new(Arc::clone(&worker), peer, shared));
     match protocol {
         Some(Protocol::Http1) => http1_connection(guard, client).await,
-        Some(Protocol::Http2) => http2_connection(guard, client).await,
+        // Boxed: it is large and rare, and every connection would be as large.
+        Some(Protocol::Http2) => Box::pin(http2_connection(guard, client)).await,
         None => {}
     }
 }
 
-async fn http1_connection(guard: Guard<TcpStream>, client: Arc<Client>) {
+/// Serves HTTP/1. The library keeps its buffers as long as a connection lives, so it is let go of while nothing
+/// happens: thousands of kept connections that wait cost little.
+async fn http1_connection(mut guard: Guard<TcpStream>, client: Arc<Client>) {
     let core = Arc::clone(&client.worker.core);
+    loop {
+        match Box::pin(http1_active(guard, Arc::clone(&client))).await {
+            Some(quiet) => guard = quiet,
+            None => return,
+        }
+        let goes_on = tokio::select! {
+            biased;
+            goes_on = guard.wakes() => goes_on,
+            () = ending(&core) => false,
+        };
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// Serves until the connection is over, or gives it back when it has been quiet.
+async fn http1_active(guard: Guard<TcpStream>, client: Arc<Client>) -> Option<Guard<TcpStream>> {
+    let core = Arc::clone(&client.worker.core);
+    let shared = Arc::clone(&client.shared);
     let service = service_fn(move |request| {
         let client = Arc::clone(&client);
         async move { Ok::<_, Infallible>(proxy::answer(client, request).await) }
@@ -66,24 +89,53 @@ async fn http1_connection(guard: Guard<TcpStream>, client: Arc<Client>) {
     if core.limits.fields > HYPER_FIELDS {
         builder.max_headers(core.limits.fields);
     }
-    let connection = builder
+    let mut connection = builder
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES_MAX)
         // No `pipeline_flush`: with it an answer is lost that closes the connection while requests wait.
         .serve_connection(TokioIo::new(guard), service)
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
     tokio::select! {
         biased;
-        result = connection.as_mut() => return ended(result),
+        result = &mut connection => {
+            ended(result);
+            return None;
+        }
         () = core.drain.cancelled() => {}
+        () = quiet(&shared) => {
+            let parts = connection.into_parts()?;
+            let mut guard = parts.io.into_inner();
+            return guard.take_back(&parts.read_buf).then_some(guard);
+        }
     }
-    match tokio::time::timeout(LAST_REQUEST, connection.as_mut()).await {
-        Ok(result) => return ended(result),
-        Err(_) => connection.as_mut().graceful_shutdown(),
+    match tokio::time::timeout(LAST_REQUEST, &mut connection).await {
+        Ok(result) => ended(result),
+        Err(_) => {
+            Pin::new(&mut connection).graceful_shutdown();
+            ended(connection.await);
+        }
     }
-    ended(connection.await);
+    None
+}
+
+/// Ends when no request came and nothing was under way for a whole span.
+async fn quiet(shared: &Shared) {
+    let mut last = None;
+    loop {
+        tokio::time::sleep(QUIET).await;
+        let now = shared.at_rest();
+        if now.is_some() && now == last {
+            return;
+        }
+        last = now;
+    }
+}
+
+/// Ends when the gateway ends and requests that were on their way have had their time.
+async fn ending(core: &Core) {
+    core.drain.cancelled().await;
+    tokio::time::sleep(LAST_REQUEST).await;
 }
 
 async fn http2_connection(guard: Guard<TcpStream>, client: Arc<Client>) {

@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::arithmetic_side_effects))]
 
 mod admin;
+mod callers;
 mod chance;
 mod conn;
 mod core;
@@ -18,11 +19,13 @@ mod options;
 mod proxy;
 mod run;
 mod silence;
+mod spare;
 mod stall;
 mod table;
+mod upstream;
 mod worker;
 
-pub use admin::Client;
+pub use admin::{Client, callers_socket};
 pub use options::{Limits, LogOptions, Options};
 pub use run::{Running, run, start};
 pub use table::validate;

@@ -204,6 +204,12 @@ fn open(path: &Path) -> std::io::Result<File> {
 /// Writes a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
+    // Nearly all text is like this.
+    if text.iter().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')) {
+        out.extend_from_slice(text);
+        out.push(b'"');
+        return;
+    }
     for chunk in text.utf8_chunks() {
         for byte in chunk.valid().bytes() {
             match byte {
@@ -219,6 +225,22 @@ pub(crate) fn json_string(out: &mut Vec<u8>, text: &[u8]) {
         }
     }
     out.push(b'"');
+}
+
+/// Writes a number.
+pub(crate) fn json_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut rest = number;
+    let mut from = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
+        from = from.saturating_sub(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(from..).unwrap_or(b""));
 }
 
 #[cfg(test)]
@@ -256,6 +278,15 @@ mod tests {
         std::thread::sleep(Duration::from_millis(50));
         (0..10).for_each(|_| log.append(0, |out| out.extend_from_slice(&[b'x'; 49])));
         assert_eq!(log.shared.dropped.load(Ordering::Relaxed), 8);
+    }
+
+    #[test]
+    fn json_numbers() {
+        for number in [0, 9, 10, 4_294_967_296, u64::MAX] {
+            let mut out = Vec::new();
+            json_number(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
     }
 
     #[test]

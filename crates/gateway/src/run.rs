@@ -12,17 +12,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, HandOver};
+use crate::callers;
 use crate::core::Core;
 use crate::keep::Keep;
 use crate::log::AccessLog;
 use crate::options::Options;
-use crate::worker::{self, Handle, Worker};
+use crate::worker::{self, Crew, Handle, Peer, Worker};
 
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What is said to a connection beyond the limit.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
-    content-type: text/plain\r\ncontent-length: 49\r\n\r\nThis gateway has too many connections. (gateway)\n";
+/// Connections that the kernel holds until they are accepted; more are asked to try again (listen(2)). The standard
+/// library's 128 are fewer than a burst of visitors.
+const BACKLOG: i32 = 4096;
 
 /// Serves until SIGTERM or SIGINT, or until a successor has taken over; then stops accepting,
 /// drains and returns.
@@ -129,11 +130,22 @@ pub async fn start(mut options: Options) -> Result<Running> {
     let hand_over = HandOver::new(&listeners, replaced.clone(), closing.clone())?;
     let mut administration = admin::serve(&options.dir, &own, hand_over, taken.is_some()).await?;
     administration.push(tokio::spawn(worker::sweep(own)));
+    let crew = Crew::of(&core, &workers);
     let mut accepting = Vec::new();
     for listener in listeners {
-        let listener = async_listener(listener)?;
-        accepting.push(tokio::spawn(accept(listener, Arc::clone(&core), routes_to(&workers), closing.clone())));
+        let failed = |e: std::io::Error| Problem::internal("listen-failed", e);
+        listener.set_nonblocking(true).map_err(failed)?;
+        rustix::net::listen(&listener, BACKLOG).map_err(|e| failed(e.into()))?;
+        // Accepted connections inherit it (tcp(7)): answers are written whole, nothing is gained by waiting.
+        rustix::net::sockopt::set_tcp_nodelay(&listener, true).map_err(|e| failed(e.into()))?;
+        for handle in &workers {
+            let listener = listener.try_clone().map_err(failed)?;
+            let accept = accept(listener, Arc::clone(&handle.worker), crew.clone(), closing.clone());
+            accepting.push(handle.runtime.spawn(accept));
+        }
     }
+    let callers = admin::bind(&options.dir, admin::CALLERS, taken.is_some()).await?;
+    accepting.push(tokio::spawn(callers::accept(callers, crew, closing.clone())));
     if let Some(taken) = taken {
         taken.accepted().await?;
         // The predecessor may have taken one more snapshot in between.
@@ -172,30 +184,21 @@ fn listeners(options: &mut Options, taken: Option<&admin::Taken>) -> Result<Vec<
     Ok(all)
 }
 
-fn async_listener(listener: TcpListener) -> Result<tokio::net::TcpListener> {
-    let failed = |e: std::io::Error| Problem::internal("listen-failed", e);
-    listener.set_nonblocking(true).map_err(failed)?;
-    tokio::net::TcpListener::from_std(listener).map_err(failed)
-}
-
-type Route = (Arc<Worker>, tokio::sync::mpsc::Sender<(std::net::TcpStream, SocketAddr)>);
-
-fn routes_to(workers: &[Handle]) -> Vec<Route> {
-    workers.iter().map(|h| (Arc::clone(&h.worker), h.connections.clone())).collect()
-}
-
-/// Accepts connections and gives each to the worker with the fewest. When it is to end, it still
-/// takes those that the kernel has accepted: they would be reset.
-async fn accept(listener: tokio::net::TcpListener, core: Arc<Core>, workers: Vec<Route>, closing: CancellationToken) {
+/// Accepts connections on a worker's thread. When it is to end, it still takes those that the kernel has accepted: they
+/// would be reset.
+async fn accept(listener: TcpListener, own: Arc<Worker>, crew: Crew, closing: CancellationToken) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let mut closed = std::pin::pin!(closing.cancelled());
     loop {
-        let next = match closing.run_until_cancelled(listener.accept()).await {
-            Some(next) => next,
-            None => match listener.accept().now_or_never() {
+        let next = tokio::select! {
+            biased;
+            next = listener.accept() => next,
+            () = &mut closed => match listener.accept().now_or_never() {
                 Some(Ok(next)) => Ok(next),
                 _ => return,
             },
         };
-        let (stream, peer) = match next {
+        let (stream, address) = match next {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting failed");
@@ -203,14 +206,6 @@ async fn accept(listener: tokio::net::TcpListener, core: Arc<Core>, workers: Vec
                 continue;
             }
         };
-        if core.connections.load(Ordering::Relaxed) >= core.limits.connections {
-            let _ = stream.try_write(TOO_MANY);
-            continue;
-        }
-        let Ok(stream) = stream.into_std() else { continue };
-        let least = workers.iter().min_by_key(|(worker, _)| worker.open.load(Ordering::Relaxed));
-        if let Some((_, connections)) = least {
-            let _ = connections.send((stream, peer)).await;
-        }
+        crew.keep_or_give(&own, stream, Peer { address, caller: None }).await;
     }
 }

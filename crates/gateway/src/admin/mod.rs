@@ -6,7 +6,7 @@ mod server;
 mod socket;
 mod wire;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base::Result;
@@ -16,12 +16,20 @@ use crate::worker::Worker;
 
 pub use client::Client;
 pub(crate) use hand_over::{HandOver, Taken, take_over};
-pub(crate) use socket::is_own;
+pub(crate) use socket::{bind, is_own};
 
 /// The socket that the control plane talks to.
 const SOCKET: &str = "admin.sock";
 /// The socket by which a successor gets the listening sockets.
 const HAND_OVER: &str = "hand-over.sock";
+
+/// The socket on which keepers give connections of their instances.
+pub(crate) const CALLERS: &str = "callers.sock";
+
+/// Where a gateway with this directory takes connections of instances ([`ports::Caller`]).
+pub fn callers_socket(dir: impl AsRef<Path>) -> PathBuf {
+    dir.as_ref().join(CALLERS)
+}
 
 /// Serves both sockets. `replace`: a predecessor still has them, and they are taken from it.
 pub(crate) async fn serve(

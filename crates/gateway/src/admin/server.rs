@@ -21,7 +21,7 @@ use super::wire::{COUNTERS, PROBE, PROBE_MAX, ProbeRequest, SNAPSHOT, STATUS, Wi
 use crate::gate::Shared;
 use crate::keep::SNAPSHOT_BYTES_MAX;
 use crate::proxy::{self, Aim, Client, Exchange, Switch, UpBody};
-use crate::worker::Worker;
+use crate::worker::{Peer, Worker};
 
 /// Administration connections at once.
 const CONNECTIONS_MAX: usize = 64;
@@ -150,7 +150,7 @@ async fn post_probe(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<
         .header(header::ACCEPT, "*/*")
         .body(UpBody::empty())
         .map_err(bad)?;
-    let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let peer = Peer { address: std::net::SocketAddr::from(([127, 0, 0, 1], 0)), caller: None };
     let client = Arc::new(Client::new(Arc::clone(worker), peer, Arc::new(Shared::default())));
     let exchange = Exchange::begin(client, &upstream, true);
     let started = std::time::Instant::now();

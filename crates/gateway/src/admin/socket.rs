@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 ///
 /// # Errors
 /// `gateway-runs` where another gateway answers there and `replace` is not set; `gateway-start`.
-pub(super) async fn bind(dir: &Path, name: &str, replace: bool) -> Result<UnixListener> {
+pub(crate) async fn bind(dir: &Path, name: &str, replace: bool) -> Result<UnixListener> {
     let path = dir.join(name);
     if !replace && UnixStream::connect(&path).await.is_ok() {
         return Err(Problem::conflict("gateway-runs", format!("another gateway runs in {}", dir.display()))

@@ -1,3 +1,6 @@
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::{Refusal, field};
 
 /// Longest chunk-size line with its extensions, bytes.
@@ -7,13 +10,23 @@ const EXTENSION_BYTES_MAX: usize = 16 << 10;
 
 /// Follows a chunked body (RFC 9112 §7.1) byte by byte.
 #[derive(Debug)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     state: State,
     /// The line being read: chunk size with extensions, or a trailer field.
     line: Vec<u8>,
     extension_bytes: usize,
     trailer_bytes_left: usize,
     trailer_fields_left: usize,
+    /// The trailer fields, where somebody wants them.
+    kept: Option<HeaderMap>,
+}
+
+/// A part of a chunked body.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Data(Bytes),
+    /// The end, with the trailer fields.
+    End(HeaderMap),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +51,40 @@ impl Chunks {
             extension_bytes: 0,
             trailer_bytes_left: trailer_bytes,
             trailer_fields_left: trailer_fields,
+            kept: None,
         }
+    }
+
+    /// One that keeps the trailer fields for [`Chunks::take`].
+    pub(crate) fn kept(trailer_bytes: usize, trailer_fields: usize) -> Self {
+        Self { kept: Some(HeaderMap::new()), ..Self::new(trailer_bytes, trailer_fields) }
+    }
+
+    /// Takes the next part of the body from the front of `input`; `None` while it has not come.
+    pub(crate) fn take(&mut self, input: &mut BytesMut) -> Result<Option<Piece>, Refusal> {
+        loop {
+            match self.state {
+                State::Done => return Ok(Some(Piece::End(self.kept.take().unwrap_or_default()))),
+                _ if input.is_empty() => return Ok(None),
+                State::Data(left) => {
+                    let count = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+                    self.count_data(left, count);
+                    return Ok(Some(Piece::Data(input.split_to(count).freeze())));
+                }
+                _ => {
+                    let line = memchr::memchr(b'\n', input).map_or(input.len(), |at| at.saturating_add(1));
+                    // No data is among them: a line, or the CRLF behind a chunk.
+                    let taken = self.advance(input.get(..line).unwrap_or(b""))?;
+                    bytes::Buf::advance(input, taken.min(input.len()));
+                }
+            }
+        }
+    }
+
+    /// So much of the data of a chunk was taken.
+    fn count_data(&mut self, left: u64, taken: usize) {
+        let left = left.saturating_sub(taken as u64);
+        self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -53,8 +99,7 @@ impl Chunks {
                 State::Done => break,
                 State::Data(left) => {
                     let take = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-                    let left = left.saturating_sub(take as u64);
-                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
+                    self.count_data(left, take);
                     rest = rest.get(take..).unwrap_or(b"");
                     continue;
                 }
@@ -122,7 +167,12 @@ impl Chunks {
             self.state = State::Done;
             return Ok(());
         }
-        field::split(line)?;
+        let (name, value) = field::split(line)?;
+        if let Some(kept) = &mut self.kept
+            && let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            kept.append(name, value);
+        }
         self.trailer_bytes_left = self.trailer_bytes_left.saturating_sub(line.len());
         match self.trailer_fields_left.checked_sub(1) {
             Some(left) => self.trailer_fields_left = left,

@@ -1,7 +1,7 @@
 use super::Refusal;
 
 /// Splits a field line into name and trimmed value (RFC 9112 §5), checking every character.
-pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+pub(crate) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Refusal::bad(
             "obs-fold",

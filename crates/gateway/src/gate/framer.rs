@@ -19,7 +19,7 @@ pub(crate) struct Framer {
 enum State {
     Head,
     Length(u64),
-    Chunked(Chunks),
+    Chunked(Box<Chunks>),
     Upgrade,
 }
 
@@ -127,7 +127,7 @@ impl Framer {
         match after {
             After::Nothing => self.next_head(),
             After::Length(length) => self.state = State::Length(length),
-            After::Chunked => self.state = State::Chunked(Chunks::new(TRAILER_BYTES_MAX, self.limits.fields)),
+            After::Chunked => self.state = State::Chunked(Box::new(Chunks::new(TRAILER_BYTES_MAX, self.limits.fields))),
             After::Upgrade => self.state = State::Upgrade,
         }
     }

@@ -11,6 +11,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::{Framer, HeadLimits, REFUSED_METHOD, Refusal, Shared, Stop, Upgrade};
 use crate::silence::Silence;
+use crate::spare;
 
 /// What a client that opens with prior knowledge of HTTP/2 sends first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -69,7 +70,10 @@ pub(crate) struct Guard<S> {
     /// What is wrong with the body that is being read.
     broken: Option<&'static str>,
     lingered: usize,
+    lingering: Option<Pin<Box<Sleep>>>,
     is_shut: bool,
+    /// The client has said that nothing more comes.
+    is_ended: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
@@ -87,7 +91,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             stall: Silence::new(timeouts.write, timeouts.slow_bytes),
             broken: None,
             lingered: 0,
+            lingering: None,
             is_shut: false,
+            is_ended: false,
         }
     }
 
@@ -116,11 +122,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         Some(Protocol::Http1)
     }
 
+    /// Takes the connection back from its reader, with what that has read and not used. `false`: it is of no more use.
+    pub(crate) fn take_back(&mut self, unused: &[u8]) -> bool {
+        if !unused.is_empty() {
+            let mut ready = BytesMut::from(unused);
+            ready.extend_from_slice(&self.ready);
+            self.ready = ready;
+        }
+        self.mode == Mode::Framed && !self.is_shut && !self.is_ended
+    }
+
+    /// Waits for the next request to begin; `false` if the client left or was idle for too long.
+    pub(crate) async fn wakes(&mut self) -> bool {
+        std::future::poll_fn(|cx| {
+            if !self.ready.is_empty() || !self.framer.is_idle() || !self.held.is_empty() {
+                return Poll::Ready(true);
+            }
+            match self.poll_read_held(cx) {
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    self.take_held();
+                    Poll::Ready(true)
+                }
+                Poll::Ready(_) => Poll::Ready(false),
+                Poll::Pending => {
+                    spare::give(std::mem::take(&mut self.held));
+                    self.poll_deadline(cx)
+                }
+            }
+        })
+        .await
+    }
+
     async fn read_held(&mut self) -> io::Result<usize> {
         std::future::poll_fn(|cx| self.poll_read_held(cx)).await
     }
 
     fn poll_read_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.held.capacity() == 0 {
+            self.held = spare::take();
+        }
         self.held.reserve(READ_BYTES);
         poll_read_buf(Pin::new(&mut self.io), cx, &mut self.held)
     }
@@ -214,8 +254,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(taken) = &result {
             self.stall.heard(taken.as_ref().map_or(0, |count| *count));
+            self.shared.stalls(false);
             return result;
         }
+        self.shared.stalls(true);
         self.stall.poll(cx).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 
@@ -228,6 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         }
         let fresh = buf.filled().get(before..).unwrap_or(b"");
         if fresh.is_empty() {
+            self.is_ended = true;
             return Poll::Ready(Ok(Some(0)));
         }
         let (passed, stop) = self.framer.advance(fresh);
@@ -261,6 +304,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
                 let count = this.ready.len().min(buf.remaining());
                 buf.put_slice(this.ready.get(..count).unwrap_or(b""));
                 this.ready.advance(count);
+                if this.ready.is_empty() {
+                    this.ready = BytesMut::new();
+                    if this.held.is_empty() {
+                        spare::give(std::mem::take(&mut this.held));
+                    }
+                }
                 return Poll::Ready(Ok(()));
             }
             match this.mode {
@@ -324,14 +373,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let whole = this.mode == Mode::Framed && this.framer.is_idle();
+        if whole && this.is_ended {
+            // Both sides are done: closing says it.
+            return Poll::Ready(Ok(()));
+        }
         if !this.is_shut {
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
             this.is_shut = true;
-            this.timer = Some(Box::pin(tokio::time::sleep(LINGER)));
         }
-        let whole = this.mode == Mode::Framed && this.framer.is_idle();
         if whole || this.mode == Mode::Opaque {
             return Poll::Ready(Ok(()));
+        }
+        if this.lingering.is_none() {
+            this.lingering = Some(Box::pin(tokio::time::sleep(LINGER)));
         }
         let mut waste = [0; 4096];
         while this.lingered < LINGER_BYTES_MAX {
@@ -341,7 +396,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
                     this.lingered = this.lingered.saturating_add(buf.filled().len());
                 }
                 Poll::Ready(_) => break,
-                Poll::Pending => match &mut this.timer {
+                Poll::Pending => match &mut this.lingering {
                     Some(timer) => return timer.as_mut().poll(cx).map(Ok),
                     None => break,
                 },

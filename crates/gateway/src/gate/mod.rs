@@ -12,7 +12,8 @@ mod line;
 mod refusal;
 mod shared;
 
-pub(crate) use field::{is_disguised, is_token};
+pub(crate) use chunk::{Chunks, Piece};
+pub(crate) use field::{is_disguised, is_token, split as split_field};
 pub(crate) use framer::{Framer, Stop};
 pub(crate) use head::HeadLimits;
 pub(crate) use io::{Guard, Protocol, Timeouts};

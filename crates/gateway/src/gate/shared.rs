@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
@@ -23,7 +23,10 @@ pub(crate) struct Shared {
     refusal: Mutex<Option<Refusal>>,
     upgrade: AtomicU8,
     waker: AtomicWaker,
+    begun: AtomicU64,
     finished: AtomicU64,
+    /// The client does not take what is written.
+    is_stalled: AtomicBool,
 }
 
 impl Shared {
@@ -58,6 +61,21 @@ impl Shared {
             1 => Upgrade::Accepted,
             _ => Upgrade::Declined,
         }
+    }
+
+    /// One more request of this connection has begun.
+    pub(crate) fn begin_one(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stalls(&self, is_stalled: bool) {
+        self.is_stalled.store(is_stalled, Ordering::Relaxed);
+    }
+
+    /// How many requests there were, if none is under way and all answers are written.
+    pub(crate) fn at_rest(&self) -> Option<u64> {
+        let begun = self.begun.load(Ordering::Relaxed);
+        (begun == self.finished() && !self.is_stalled.load(Ordering::Relaxed)).then_some(begun)
     }
 
     /// One more request of this connection is over.

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 
 use super::{Exchange, send::Link};
 use crate::silence::Silence;
+use crate::upstream::Reply;
 
 /// How far a request's body has come; shared with whoever waits for the answer.
 #[derive(Debug, Default)]
@@ -144,29 +145,35 @@ fn clean_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
 #[derive(Debug)]
 pub(crate) struct Body {
     kind: Kind,
-    exchange: Option<Exchange>,
+    exchange: Option<Box<Exchange>>,
 }
 
 #[derive(Debug)]
 enum Kind {
     Page(Option<Bytes>),
-    Stream { incoming: Incoming, link: Option<Link>, silence: Silence },
+    Stream {
+        reply: Reply,
+        link: Option<Link>,
+        silence: Silence,
+        /// Its end was bad, and is told at the next poll: what came before is sent first.
+        cut: Option<&'static str>,
+    },
 }
 
 impl Body {
     /// A body made here.
-    pub(crate) fn page(text: Bytes, exchange: Option<Exchange>) -> Self {
+    pub(crate) fn page(text: Bytes, exchange: Option<Box<Exchange>>) -> Self {
         Self { kind: Kind::Page(Some(text).filter(|t| !t.is_empty())), exchange }
     }
 
     /// What an instance answers.
-    pub(crate) fn stream(incoming: Incoming, link: Link, exchange: Exchange) -> Self {
+    pub(crate) fn stream(mut reply: Reply, link: Link, exchange: Box<Exchange>) -> Self {
         let timeout = exchange.client.worker.core.limits.stream_timeout;
         let mut link = Some(link);
-        if incoming.is_end_stream() {
-            finish(&mut link);
+        if reply.is_end_stream() {
+            finish(&mut link, &mut reply);
         }
-        let kind = Kind::Stream { incoming, link, silence: Silence::new(timeout, 1) };
+        let kind = Kind::Stream { reply, link, silence: Silence::new(timeout, 1), cut: None };
         Self { kind, exchange: Some(exchange) }
     }
 }
@@ -180,14 +187,14 @@ impl Body {
     /// The release and instance that answered or were tried last.
     pub(crate) fn origin(&self) -> Option<(base::ReleaseId, Option<base::InstanceId>)> {
         let exchange = self.exchange.as_ref()?;
-        Some((exchange.backend.as_ref()?.release, exchange.instance))
+        Some((exchange.backend.as_ref()?.release, exchange.instance.as_ref().map(|i| i.id)))
     }
 }
 
-/// The answer has ended well: its connection can be used again.
-fn finish(link: &mut Option<Link>) {
-    if let Some(link) = link.take() {
-        link.give_back();
+/// The answer has ended well: its connection can be used again, unless one side said otherwise.
+fn finish(link: &mut Option<Link>, reply: &mut Reply) {
+    if let (Some(link), Some(conn)) = (link.take(), reply.take_conn()) {
+        link.give_back(conn);
     }
 }
 
@@ -209,7 +216,7 @@ impl HttpBody for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerCut>>> {
         let this = self.get_mut();
-        let (incoming, link, silence) = match &mut this.kind {
+        let (reply, link, silence, cut) = match &mut this.kind {
             Kind::Page(text) => {
                 let text = text.take();
                 if let (Some(text), Some(exchange)) = (&text, &mut this.exchange) {
@@ -217,38 +224,43 @@ impl HttpBody for Body {
                 }
                 return Poll::Ready(text.map(|t| Ok(Frame::data(t))));
             }
-            Kind::Stream { incoming, link, silence } => (incoming, link, silence),
+            Kind::Stream { reply, link, silence, cut } => (reply, link, silence, cut),
         };
-        let cut = |exchange: &mut Option<Exchange>, code| {
-            if let Some(exchange) = exchange {
+        if cut.is_some() {
+            return Poll::Ready(Some(Err(AnswerCut)));
+        }
+        let mut end = |code, cx: &mut Context<'_>| {
+            *cut = Some(code);
+            if let Some(exchange) = &mut this.exchange {
                 exchange.cut(code);
             }
-            Poll::Ready(Some(Err(AnswerCut)))
+            cx.waker().wake_by_ref();
+            Poll::Pending
         };
-        match Pin::new(&mut *incoming).poll_frame(cx) {
+        match Pin::new(&mut *reply).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 silence.heard(1);
                 if let (Some(data), Some(exchange)) = (frame.data_ref(), &mut this.exchange) {
                     exchange.sent(data.len());
                 }
-                if incoming.is_end_stream() {
-                    finish(link);
+                if reply.is_end_stream() {
+                    finish(link, reply);
                 }
                 Poll::Ready(Some(Ok(clean_trailers(frame))))
             }
             Poll::Ready(Some(Err(_))) => {
                 *link = None;
-                cut(&mut this.exchange, "instance-cut")
+                end("instance-cut", cx)
             }
             Poll::Ready(None) => {
-                finish(link);
+                finish(link, reply);
                 this.exchange = None;
                 Poll::Ready(None)
             }
             Poll::Pending => {
                 ready!(silence.poll(cx));
                 *link = None;
-                cut(&mut this.exchange, "instance-silent")
+                end("instance-silent", cx)
             }
         }
     }
@@ -256,23 +268,23 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Page(text) => text.is_none(),
-            Kind::Stream { incoming, .. } => incoming.is_end_stream(),
+            Kind::Stream { reply, .. } => reply.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Page(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Kind::Stream { incoming, .. } => incoming.size_hint(),
+            Kind::Stream { reply, .. } => reply.size_hint(),
         }
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        if let (Kind::Stream { incoming, link, .. }, Some(exchange)) = (&self.kind, &mut self.exchange)
+        if let (Kind::Stream { reply, link, .. }, Some(exchange)) = (&self.kind, &mut self.exchange)
             && link.is_some()
-            && !incoming.is_end_stream()
+            && !reply.is_end_stream()
         {
             exchange.left();
         }

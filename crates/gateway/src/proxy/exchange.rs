@@ -3,21 +3,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use base::InstanceId;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use parking_lot::Mutex;
 
 use super::body::Progress;
 use super::{Body, Fault, line, page, trace};
+use crate::callers::Caller;
 use crate::gate::Shared;
-use crate::table::{Backend, Done, Route};
-use crate::worker::Worker;
+use crate::table::{Backend, Done, Instance, Route};
+use crate::worker::{Peer, Worker};
 
 /// The client's side of a connection.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) worker: Arc<Worker>,
     pub(crate) peer: SocketAddr,
+    /// Where it is an instance that calls a service that it needs.
+    pub(crate) caller: Option<Arc<Caller>>,
     /// Whether the peer's `Forwarded` and `X-Forwarded-*` are believed.
     pub(crate) is_trusted: bool,
     /// The peer as `X-Forwarded-For` has it.
@@ -28,13 +30,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(worker: Arc<Worker>, peer: SocketAddr, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(worker: Arc<Worker>, peer: Peer, shared: Arc<Shared>) -> Self {
+        let Peer { address: peer, caller } = peer;
         let ip = peer.ip().to_canonical();
         Self {
-            is_trusted: worker.core.trusted.contains(&ip),
+            is_trusted: caller.is_none() && worker.core.trusted.contains(&ip),
             address: HeaderValue::try_from(ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             worker,
             peer,
+            caller,
             shared,
             forwarded: Mutex::new(None),
         }
@@ -55,7 +59,7 @@ pub(crate) struct Exchange {
     pub(super) host: Option<HeaderValue>,
     pub(super) route: Option<Arc<Route>>,
     pub(super) backend: Option<Arc<Backend>>,
-    pub(super) instance: Option<InstanceId>,
+    pub(super) instance: Option<Arc<Instance>>,
     pub(super) attempts: u32,
     /// 0 until there is an answer.
     pub(super) status: u16,
@@ -68,11 +72,13 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn begin<B>(client: Arc<Client>, request: &Request<B>, is_probe: bool) -> Self {
+    /// Boxed: it goes through many hands until the answer ends.
+    pub(crate) fn begin<B>(client: Arc<Client>, request: &Request<B>, is_probe: bool) -> Box<Self> {
         let host = request.headers().get(header::HOST).cloned();
         client.worker.running.fetch_add(1, Ordering::Relaxed);
+        client.shared.begin_one();
         let host = host.or_else(|| HeaderValue::from_str(request.uri().authority()?.as_str()).ok());
-        Self {
+        Box::new(Self {
             client,
             id: trace::request_id(),
             traceparent: trace::traceparent(request.headers()),
@@ -92,11 +98,11 @@ impl Exchange {
             is_fault: false,
             upload: None,
             bytes_out: 0,
-        }
+        })
     }
 
     /// For a request that the gate refused: nothing of it is believed.
-    pub(crate) fn begin_refused(client: Arc<Client>, is_head: bool) -> Self {
+    pub(crate) fn begin_refused(client: Arc<Client>, is_head: bool) -> Box<Self> {
         let mut request = Request::new(());
         if is_head {
             *request.method_mut() = Method::HEAD;
@@ -117,14 +123,14 @@ impl Exchange {
         self.upload.as_ref().map_or(0, |p| p.bytes.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn routed(&mut self, route: &Arc<Route>) {
-        self.route = Some(Arc::clone(route));
+    pub(crate) fn routed(&mut self, route: Arc<Route>) {
+        self.route = Some(route);
     }
 
     /// This instance is tried now.
-    pub(crate) fn tries(&mut self, backend: &Arc<Backend>, instance: InstanceId) {
+    pub(crate) fn tries(&mut self, backend: &Arc<Backend>, instance: &Arc<Instance>) {
         self.backend = Some(Arc::clone(backend));
-        self.instance = Some(instance);
+        self.instance = Some(Arc::clone(instance));
         self.attempts = self.attempts.saturating_add(1);
     }
 
@@ -159,12 +165,12 @@ impl Exchange {
     }
 
     /// The gateway's own answer, in the form that the client prefers.
-    pub(crate) fn fail(self, fault: &Fault, headers: &HeaderMap) -> Response<Body> {
+    pub(crate) fn fail(self: Box<Self>, fault: &Fault, headers: &HeaderMap) -> Response<Body> {
         let accept = headers.get(header::ACCEPT).cloned();
         self.fail_as(fault, accept.as_ref())
     }
 
-    pub(crate) fn fail_as(mut self, fault: &Fault, accept: Option<&HeaderValue>) -> Response<Body> {
+    pub(crate) fn fail_as(mut self: Box<Self>, fault: &Fault, accept: Option<&HeaderValue>) -> Response<Body> {
         self.answered(fault.status.as_u16());
         self.code = Some(fault.code);
         self.is_fault = fault.is_gateways();

@@ -16,6 +16,8 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const RELEASE: HeaderName = HeaderName::from_static("orlop-release");
+/// `service/environment` of the instance that asks; nobody outside can say it.
+const CALLER: HeaderName = HeaderName::from_static("orlop-caller");
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const VIA: HeaderValue = HeaderValue::from_static("1.1 orlop");
@@ -54,24 +56,6 @@ pub(super) fn prepare(request: &mut Request<UpBody>, exchange: &Exchange, upgrad
     } else if takes_trailers {
         headers.insert(header::TE, TRAILERS);
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-    }
-}
-
-/// Whether an instance's answer has one reading only: no transfer coding, or `chunked` once, in
-/// HTTP/1.1 and without a length beside it. RFC 9112 §6.3 has the coding override the length, and
-/// codings that are not last end with the connection; who passes either on makes the client's
-/// reading another than the instance's (§11.1, response splitting).
-pub(super) fn is_framed_once<B>(response: &Response<B>) -> bool {
-    let headers = response.headers();
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(coding), None) => {
-            coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-                && response.version() == Version::HTTP_11
-                && !headers.contains_key(header::CONTENT_LENGTH)
-        }
-        _ => false,
     }
 }
 
@@ -151,6 +135,7 @@ pub(super) fn may_trail(name: &HeaderName) -> bool {
         FORWARDED,
         KEEP_ALIVE,
         RELEASE,
+        CALLER,
         trace::REQUEST_ID,
     ];
     !refused.contains(name) && !name.as_str().starts_with("x-forwarded-")
@@ -188,6 +173,10 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 fn say_who_asks(headers: &mut HeaderMap, exchange: &Exchange, host: &HeaderValue) {
     let client = &exchange.client;
+    match &client.caller {
+        Some(caller) => headers.insert(CALLER, caller.place.clone()),
+        None => headers.remove(CALLER),
+    };
     if client.is_trusted {
         append(headers, &FORWARDED_FOR, client.address.clone());
         let element = element(client.peer.ip(), host, "http");

@@ -1,12 +1,13 @@
 use std::cell::RefCell;
 use std::io::Write as _;
+use std::time::Duration;
 
 use base::Time;
 use http::Version;
 
 use super::Exchange;
 use crate::core::now;
-use crate::log::json_string;
+use crate::log::{json_number, json_string};
 
 /// Longest path or host in a log line, bytes.
 const TEXT_BYTES_MAX: usize = 2048;
@@ -19,6 +20,11 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange) {
     out.extend_from_slice(exchange.id.as_bytes());
     out.extend_from_slice(b"\",\"client\":\"");
     out.extend_from_slice(exchange.client.address.as_bytes());
+    if let Some(caller) = &exchange.client.caller {
+        out.extend_from_slice(b"\",\"caller\":\"");
+        out.extend_from_slice(caller.place.as_bytes());
+        let _ = write!(out, "\",\"callerInstance\":\"{}", caller.told.instance);
+    }
     out.extend_from_slice(b"\",\"protocol\":\"");
     out.extend_from_slice(match exchange.version {
         Version::HTTP_2 => b"HTTP/2",
@@ -33,23 +39,25 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange) {
     }
     out.extend_from_slice(b",\"path\":");
     json_string(out, cut(exchange.uri.path().as_bytes()));
-    let _ = write!(
-        out,
-        ",\"status\":{},\"bytesIn\":{},\"bytesOut\":{},\"headUs\":{},\"tookUs\":{}",
-        exchange.status,
-        exchange.bytes_in(),
-        exchange.bytes_out,
-        exchange.head.as_micros(),
-        exchange.started.elapsed().as_micros(),
-    );
+    let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    for (name, number) in [
+        (&b",\"status\":"[..], u64::from(exchange.status)),
+        (b",\"bytesIn\":", exchange.bytes_in()),
+        (b",\"bytesOut\":", exchange.bytes_out),
+        (b",\"headUs\":", micros(exchange.head)),
+        (b",\"tookUs\":", micros(exchange.started.elapsed())),
+    ] {
+        out.extend_from_slice(name);
+        json_number(out, number);
+    }
     if let Some(route) = &exchange.route {
-        let _ = write!(out, ",\"service\":\"{}\",\"environment\":\"{}\"", route.service, route.environment);
+        out.extend_from_slice(&route.log_part);
     }
     if let Some(backend) = &exchange.backend {
         out.extend_from_slice(&backend.log_part);
     }
     if let Some(instance) = &exchange.instance {
-        let _ = write!(out, ",\"instance\":\"{instance}\"");
+        out.extend_from_slice(&instance.log_part);
     }
     if exchange.attempts > 1 {
         let _ = write!(out, ",\"attempts\":{}", exchange.attempts);

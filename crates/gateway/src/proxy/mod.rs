@@ -25,7 +25,7 @@ pub(crate) use page::Fault;
 
 use crate::gate::{REFUSED_METHOD, Shared, Upgrade};
 use crate::host::Authority;
-use crate::table::{Backend, Route};
+use crate::table::Backend;
 
 /// Which backend a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn refused(client: Arc<Client>, is_head: bool) -> Response<Body> {
 
 /// Takes a checked request to an instance and brings its answer.
 pub(crate) async fn carry(
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     mut request: Request<UpBody>,
     mut switch: Switch,
     aim: Aim,
@@ -86,21 +86,22 @@ pub(crate) async fn carry(
     let Some(place) = authority(&request) else {
         return exchange.fail(&Fault::bad_host(), request.headers());
     };
+    if let Some(caller) = exchange.client.caller.as_ref().filter(|caller| !caller.may_ask(place.host())) {
+        let fault = Fault::not_declared(place.host(), &caller.told.service, &caller.told.environment);
+        return exchange.fail(&fault, request.headers());
+    }
     let upgrade = if switch.on_client.is_some() { forward::upgrade_of(&request) } else { None };
-    let (_, backend) = match find(&mut exchange, place.host(), aim) {
+    let backend = match find(&mut exchange, place.host(), aim) {
         Ok(found) => found,
         Err(fault) => return exchange.fail(&fault, request.headers()),
     };
     let wanted = request.headers().get(header::ACCEPT).cloned();
     forward::prepare(&mut request, &exchange, upgrade);
-    let sent = send::send(&mut exchange, place.host(), aim, backend, request).await;
+    let sent = send::send(&mut exchange, place.host(), aim, backend, &mut request).await;
     let (mut response, link) = match sent {
         Ok(answer) => answer,
         Err(fault) => return exchange.fail_as(&fault, wanted.as_ref()),
     };
-    if !forward::is_framed_once(&response) {
-        return exchange.fail_as(&Fault::bad_answer(), wanted.as_ref());
-    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some(on_client) = switch.on_client.take() else {
             return exchange.fail_as(&Fault::bad_answer(), wanted.as_ref());
@@ -125,18 +126,18 @@ fn authority<B>(request: &Request<B>) -> Option<Authority> {
 }
 
 /// Looks up where a request goes now and notes it.
-fn find(exchange: &mut Exchange, host: &str, aim: Aim) -> Result<(Arc<Route>, Arc<Backend>), Fault> {
+fn find(exchange: &mut Exchange, host: &str, aim: Aim) -> Result<Arc<Backend>, Fault> {
     let Some(route) = exchange.client.worker.core.table.load().route(host) else {
         return Err(Fault::unknown_host(host));
     };
-    exchange.routed(&route);
     let backend = match aim {
         Aim::Any => route.backend(),
         Aim::Rollout(rollout) => route.backend_of(rollout),
     };
     let backend = backend.filter(|b| !b.instances.is_empty()).cloned();
-    let backend = backend.ok_or_else(|| Fault::nothing_runs(&route.service, &route.environment))?;
-    Ok((route, backend))
+    let backend = backend.ok_or_else(|| Fault::nothing_runs(&route.service, &route.environment));
+    exchange.routed(route);
+    backend
 }
 
 /// A request to upgrade, if it is one. The gate holds back what follows it; whatever happens, it

@@ -99,6 +99,18 @@ impl Fault {
         )
     }
 
+    /// An instance may ask for what its service declares and nothing else.
+    pub(super) fn not_declared(host: &str, service: &ServiceName, environment: &EnvironmentName) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "host-not-declared",
+            Whose::Client,
+            "Not declared",
+            Cow::Owned(format!("The service {service} in {environment} does not name {host} among its needs.")),
+            "Name the service under `needs` in orlop.yaml and use the address that it gives.",
+        )
+    }
+
     pub(super) const fn busy() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -160,7 +172,7 @@ impl Fault {
 }
 
 /// The answer: a small page where the client prefers HTML, RFC 9457 JSON otherwise.
-pub(super) fn response(exchange: Exchange, fault: &Fault, accept: Option<&HeaderValue>) -> Response<Body> {
+pub(super) fn response(exchange: Box<Exchange>, fault: &Fault, accept: Option<&HeaderValue>) -> Response<Body> {
     let html = accept.is_some_and(prefers_html);
     let id = exchange.id.to_str().unwrap_or("");
     let (text, kind) = if html {

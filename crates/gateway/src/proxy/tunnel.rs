@@ -2,15 +2,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderValue, Response};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::send::Link;
 use super::{Body, Exchange};
+use crate::upstream::Reply;
 
-/// How long both sides may take to let go of HTTP.
+/// How long the client's side may take to let go of HTTP.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes on the way, each direction.
 const BUFFER_BYTES: usize = 16 << 10;
@@ -18,23 +18,22 @@ const BUFFER_BYTES: usize = 16 << 10;
 /// Answers 101 and carries bytes both ways until both sides are done, one breaks or there is
 /// silence for too long. The request counts as under way at its instance all the while.
 pub(super) fn start(
-    mut exchange: Exchange,
-    mut response: Response<Incoming>,
+    mut exchange: Box<Exchange>,
+    response: Response<Reply>,
     link: Link,
     on_client: OnUpgrade,
     protocol: Option<HeaderValue>,
 ) -> Response<Body> {
-    let on_instance = hyper::upgrade::on(&mut response);
-    exchange.answered(response.status().as_u16());
+    let (parts, reply) = response.into_parts();
+    exchange.answered(parts.status.as_u16());
     let core = std::sync::Arc::clone(&exchange.client.worker.core);
     let silence = core.limits.tunnel_timeout;
     core.tasks.spawn(async move {
-        let both = futures_util::future::try_join(on_client, on_instance);
         let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
-        match tokio::time::timeout(SWITCH_TIMEOUT, both).await {
-            Ok(Ok((client, instance))) => {
+        match (tokio::time::timeout(SWITCH_TIMEOUT, on_client).await, reply.into_tunnel()) {
+            (Ok(Ok(client)), Some(instance)) => {
                 let (client_in, client_out) = tokio::io::split(TokioIo::new(client));
-                let (instance_in, instance_out) = tokio::io::split(TokioIo::new(instance));
+                let (instance_in, instance_out) = tokio::io::split(instance);
                 let carry = async {
                     let _ = tokio::join!(pump(client_in, instance_out, &up), pump(instance_in, client_out, &down));
                 };
@@ -49,7 +48,7 @@ pub(super) fn start(
         exchange.tunnelled(up.into_inner(), down.into_inner());
         drop(link);
     });
-    response.map(|_| Body::page(bytes::Bytes::new(), None))
+    Response::from_parts(parts, Body::page(bytes::Bytes::new(), None))
 }
 
 /// Copies until the end of `from` and then ends `to`.

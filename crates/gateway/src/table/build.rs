@@ -88,6 +88,7 @@ impl Builder {
         Route {
             service: service.clone(),
             environment: environment.clone(),
+            log_part: format!(",\"service\":\"{service}\",\"environment\":\"{environment}\"").into_bytes(),
             backends,
             shares,
             none: counters.get(service, environment, None),

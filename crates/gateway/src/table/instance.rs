@@ -3,14 +3,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use base::InstanceId;
-use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
 use ports::Address;
 
-use crate::proxy::UpBody;
-
-/// A connection to an instance.
-pub(crate) type Sender = SendRequest<UpBody>;
+use crate::upstream::Conn;
 
 /// Failures in a row after which an instance gets no traffic for a while.
 const FAILURES_MAX: u32 = 3;
@@ -24,6 +20,8 @@ const EJECT_MAX_MS: u64 = 10_000;
 pub(crate) struct Instance {
     pub(crate) id: InstanceId,
     pub(crate) address: Address,
+    /// `,"instance":"…"` for the access log.
+    pub(crate) log_part: Box<[u8]>,
     in_flight: AtomicU64,
     retired: AtomicBool,
     failures: AtomicU32,
@@ -35,7 +33,7 @@ pub(crate) struct Instance {
 
 #[derive(Debug)]
 struct Unused {
-    sender: Sender,
+    conn: Box<Conn>,
     since: Instant,
 }
 
@@ -44,6 +42,7 @@ impl Instance {
         Self {
             id,
             address,
+            log_part: format!(",\"instance\":\"{id}\"").into_bytes().into(),
             in_flight: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             failures: AtomicU32::new(0),
@@ -78,29 +77,34 @@ impl Instance {
         self.retired.store(false, Ordering::SeqCst);
     }
 
-    /// An unused connection that is ready and not older than `max_age`.
-    pub(crate) fn take(&self, worker: usize, max_age: Duration) -> Option<Sender> {
+    /// The unused connection that was used last, if it is not older than `max_age`.
+    pub(crate) fn take(&self, worker: usize, max_age: Duration) -> Option<Box<Conn>> {
         let mut pool = self.pools.get(worker)?.lock();
-        // Closed ones are never ready; they go when the list is full or swept.
-        let at = pool.iter().rposition(|unused| unused.sender.is_ready())?;
-        if pool.get(at)?.since.elapsed() > max_age {
-            return None;
+        loop {
+            let youngest = pool.last()?;
+            if youngest.since.elapsed() > max_age {
+                return None;
+            }
+            let conn = pool.pop()?.conn;
+            if conn.is_open() {
+                return Some(conn);
+            }
         }
-        Some(pool.remove(at).sender)
     }
 
     /// Keeps a connection whose answer has ended.
-    pub(crate) fn put(&self, worker: usize, sender: Sender, max: usize) {
-        if sender.is_closed() || self.retired.load(Ordering::SeqCst) {
+    pub(crate) fn put(&self, worker: usize, mut conn: Box<Conn>, max: usize) {
+        if self.retired.load(Ordering::SeqCst) {
             return;
         }
         let Some(pool) = self.pools.get(worker) else { return };
         let mut pool = pool.lock();
         if pool.len() >= max {
-            pool.retain(|unused| !unused.sender.is_closed());
+            pool.retain(|unused| unused.conn.is_open());
         }
         if pool.len() < max {
-            pool.push(Unused { sender, since: Instant::now() });
+            conn.rest();
+            pool.push(Unused { conn, since: Instant::now() });
         }
         drop(pool);
         // It may have been retired between the look and the push.
@@ -112,7 +116,7 @@ impl Instance {
     /// Closes a worker's connections that nobody used for this long.
     pub(crate) fn sweep(&self, worker: usize, max_age: Duration) {
         if let Some(pool) = self.pools.get(worker) {
-            pool.lock().retain(|unused| !unused.sender.is_closed() && unused.since.elapsed() <= max_age);
+            pool.lock().retain(|unused| unused.conn.is_open() && unused.since.elapsed() <= max_age);
         }
     }
 

@@ -16,7 +16,7 @@ use http::HeaderValue;
 pub(crate) use book::Book;
 pub(crate) use build::Builder;
 pub(crate) use counters::{Counters, Done, Registry};
-pub(crate) use instance::{Busy, Instance, Sender};
+pub(crate) use instance::{Busy, Instance};
 pub use validate::validate;
 
 /// A snapshot made ready for use.
@@ -41,6 +41,8 @@ impl Table {
 pub(crate) struct Route {
     pub(crate) service: ServiceName,
     pub(crate) environment: EnvironmentName,
+    /// `,"service":"…","environment":"…"` for the access log.
+    pub(crate) log_part: Vec<u8>,
     pub(crate) backends: Vec<Arc<Backend>>,
     /// Sum of the weights of the backends that can answer, each with its place in `backends`.
     pub(crate) shares: Vec<(u32, usize)>,

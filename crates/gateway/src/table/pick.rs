@@ -22,10 +22,11 @@ impl Route {
 
 impl Backend {
     /// The less busy of two random instances, avoiding those that fail and the one just tried.
-    pub(crate) fn instance(&self, now_ms: u64, avoid: Option<InstanceId>) -> Option<&Arc<Instance>> {
+    pub(crate) fn instance(&self, now_ms: impl FnOnce() -> u64, avoid: Option<InstanceId>) -> Option<&Arc<Instance>> {
         if let [only] = self.instances.as_slice() {
             return Some(only);
         }
+        let now_ms = now_ms();
         let worth = |i: &Instance| (i.is_ejected(now_ms), avoid == Some(i.id), i.in_flight());
         let count = u32::try_from(self.instances.len()).ok()?;
         if self.instances.iter().any(|i| i.is_ejected(now_ms)) || avoid.is_some() {

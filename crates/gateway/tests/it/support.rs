@@ -99,7 +99,11 @@ impl Front {
         for _ in 0..500 {
             let text = std::fs::read_to_string(&path).unwrap();
             if text.lines().count() >= count {
-                return text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+                let mut lines: Vec<serde_json::Value> =
+                    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+                // Each worker writes its own lines: only their times say which came first.
+                lines.sort_by(|a, b| a["time"].as_str().cmp(&b["time"].as_str()));
+                return lines;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -174,7 +178,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn read(bytes: &[u8]) -> Self {
+    pub fn read(bytes: &[u8]) -> Self {
         let all = String::from_utf8_lossy(bytes).into_owned();
         let (head, body) = all.split_once("\r\n\r\n").unwrap_or((&all, ""));
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
