@@ -1,6 +1,7 @@
 //! The tools of the people who build Orlop: `cargo xtask tidy` checks the rules of the house and
 //! `cargo xtask test` passes everything that has to pass before a change lands.
 
+mod bench;
 mod command;
 mod rules;
 mod source;
@@ -19,6 +20,9 @@ Usage: cargo xtask <command>
   test [--quick] [--only STAGE]... [--json]
                                    everything that must pass: format, lints, tidy, tests, examples
   test --list                      the stages
+  bench [NAME]... [--quick] [--json] [--install-peers]
+                                   speed and cost beside nginx and HAProxy; writes docs/benchmarks.md
+  bench --list                     the benchmarks
 ";
 
 fn main() -> ExitCode {
@@ -26,6 +30,7 @@ fn main() -> ExitCode {
     let outcome = match args.split_first() {
         Some((verb, rest)) if verb == "tidy" => tidy::main(rest),
         Some((verb, rest)) if verb == "test" => test::main(rest),
+        Some((verb, rest)) if verb == "bench" => bench::main(rest),
         Some((verb, _)) if matches!(verb.as_str(), "help" | "--help" | "-h") => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

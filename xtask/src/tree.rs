@@ -11,7 +11,7 @@ use crate::source::Source;
 const TEXT_BYTES_MAX: u64 = 2 << 20;
 
 /// Crates that never ship: all of them is test code.
-pub const TEST_CRATES: [&str; 2] = ["sim", "e2e"];
+pub const TEST_CRATES: [&str; 3] = ["sim", "e2e", "bench"];
 
 /// Every file of the project.
 pub struct Tree {
@@ -100,6 +100,7 @@ pub fn is_test_path(path: &str) -> bool {
         || path.ends_with("/tests.rs")
         || path.contains("/benches/")
         || path.starts_with("crates/e2e/")
+        || path.starts_with("crates/bench/")
 }
 
 fn is_member(dir: &str) -> bool {

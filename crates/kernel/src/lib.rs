@@ -12,7 +12,6 @@ pub mod config;
 mod ctx;
 mod driver;
 mod endpoints;
-mod fence;
 mod housekeeping;
 mod jobs;
 mod permit;

@@ -42,8 +42,7 @@ struct Inner {
 }
 
 impl Platform {
-    /// Puts a control plane together; nothing runs yet. What changes the outside is behind the
-    /// fence of the state: it is refused (`stale-controller`) once another one leads.
+    /// Puts a control plane together; nothing runs yet.
     pub fn new(
         store: Store,
         ports: Ports,
@@ -52,7 +51,6 @@ impl Platform {
         admission: Admission,
     ) -> Self {
         let started = ports.clock.now();
-        let ports = crate::fence::fenced(ports, &store);
         Self {
             inner: Arc::new(Inner { store, ports, config, authority, admission, driver: Driver::default(), started }),
         }

@@ -51,7 +51,6 @@ pub(crate) async fn compose(
     if let Some(recorded) = store::last_recorded(&mut store.read().await?).await? {
         system.not_before(recorded);
     }
-    store.lead().await?;
     let vault = SettingVault::new(store.clone(), key, Arc::clone(&random));
     let objects: Arc<dyn Objects> = Arc::new(cloud::Objects::in_folder(&place.objects_dir())?);
     let ports = Ports {
@@ -80,7 +79,9 @@ pub(crate) fn engine(
     objects: Arc<dyn Objects>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<ProcessEngine>> {
-    ProcessEngine::open(process::Options::new(place.engine_dir(), objects, clock, spawn::own_binary()?))
+    let mut options = process::Options::new(place.engine_dir(), objects, clock, spawn::own_binary()?);
+    options.gateway = Some(gateway::callers_socket(place.gateway_dir()));
+    ProcessEngine::open(options)
 }
 
 /// Every capability, in the order in which their tables are made.

@@ -63,7 +63,10 @@ impl ProcessEngine {
         let data = DataDir::open(&options.data).map_err(said("open the engine's data directory"))?;
         view::sweep(&data, options.clock.now()).map_err(said("clear up the engine's data directory"))?;
         let root = rustix::process::geteuid().is_root();
-        let answer = start::probe(&options, &data, root)?;
+        let mut answer = start::probe(&options, &data, root)?;
+        if !options.own_network {
+            answer.share_network();
+        }
         let (groups, no_groups) = cgroup::usable();
         let features = probe::features(&answer, &groups, &no_groups);
         for feature in &features {
@@ -137,7 +140,7 @@ impl Engine for ProcessEngine {
             Some(mut found) => {
                 let running = found.is_running();
                 self.fence(&mut found.meta, running, generation).await?;
-                Ok(self.look(spec.id).await?.unwrap_or(found).seen())
+                Ok(self.look(spec.id).await?.unwrap_or(found).seen(&self.data))
             }
             None => self.start(spec, generation).await,
         }
@@ -174,13 +177,13 @@ impl Engine for ProcessEngine {
         let data = self.data.clone();
         blocking(move || {
             let found = view::all(&data).map_err(|e| io_problem("read the instances", &e))?;
-            Ok(found.into_iter().map(view::Found::seen).collect())
+            Ok(found.into_iter().map(|found| found.seen(&data)).collect())
         })
         .await
     }
 
     async fn get(&self, id: InstanceId) -> Result<Option<InstanceSeen>> {
-        Ok(self.look(id).await?.map(view::Found::seen))
+        Ok(self.look(id).await?.map(|found| found.seen(&self.data)))
     }
 
     async fn changed(&self, at_most: Duration) {

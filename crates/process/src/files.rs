@@ -5,6 +5,7 @@
 //!                state.json    what it does; written by its keeper (by the engine once the keeper is gone)
 //!                lock          locked by the keeper for as long as it lives
 //!                control.sock  the keeper listens here
+//!                connect.sock  the keeper gives connections to the instance's port here
 //!                log/          segments, written by the keeper
 //!                root/         empty; the new root is mounted here, inside the instance only
 //!                workspace/    writable files of a build
@@ -32,6 +33,8 @@ pub(crate) const STATE: &str = "state.json";
 pub(crate) const META: &str = "meta.json";
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const CONTROL: &str = "control.sock";
+/// Connections to the instance's port are given away here, where it has a network of its own.
+pub(crate) const CONNECT: &str = "connect.sock";
 pub(crate) const LOG: &str = "log";
 /// As seen from an instance's directory.
 pub(crate) const NOTIFY_FROM_INSTANCE: &str = "../../notify.sock";
@@ -48,6 +51,9 @@ pub(crate) struct Meta {
     pub(crate) purpose: Purpose,
     pub(crate) generation: Generation,
     pub(crate) port: Option<u16>,
+    /// Whether it has a network of its own, in which its port is.
+    #[serde(default)]
+    pub(crate) own_network: bool,
     pub(crate) uid: Option<u32>,
     pub(crate) image: Option<Digest>,
     pub(crate) created: Time,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base::{Bytes, Generation, InstanceId, MilliCpu};
-use ports::{Health, Network};
+use ports::{Caller, Health, Network};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Group;
@@ -21,7 +21,18 @@ pub(crate) struct Launch {
     pub(crate) deadline_ms: Option<u64>,
     pub(crate) stop_grace_ms: u64,
     pub(crate) plan: Plan,
+    /// How connections to services that it needs are made, if it has any.
+    pub(crate) calls: Option<Calls>,
     pub(crate) cgroups: Vec<Group>,
+}
+
+/// The way to the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Calls {
+    /// The gateway's socket for callers.
+    pub(crate) socket: PathBuf,
+    /// What it is told with each connection.
+    pub(crate) caller: Caller,
 }
 
 /// What one instance may use.
@@ -57,6 +68,13 @@ pub(crate) struct Plan {
     pub(crate) walls: Walls,
 }
 
+impl Plan {
+    /// Whether it gets a network of its own: where the host can, and it is not to reach everything.
+    pub(crate) const fn has_own_network(&self) -> bool {
+        self.walls.network && matches!(self.network, Network::Only(_))
+    }
+}
+
 /// A file or directory of the host at a place inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bind {
@@ -83,6 +101,8 @@ pub(crate) struct Walls {
     pub(crate) uts: bool,
     pub(crate) cgroup: bool,
     pub(crate) proc: bool,
+    /// A network of its own, for what does not reach everything.
+    pub(crate) network: bool,
     pub(crate) seccomp: bool,
     /// Version of Landlock's interface, 0 where there is none.
     pub(crate) landlock: u8,

@@ -13,6 +13,7 @@ mod files;
 pub mod fuzzing;
 mod launch;
 mod log;
+mod net;
 mod options;
 mod pack;
 mod probe;

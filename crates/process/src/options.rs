@@ -26,6 +26,12 @@ pub struct Options {
     pub uids: RangeInclusive<u32>,
     /// Loopback ports that are given to instances; outside the kernel's range for outgoing connections.
     pub ports: RangeInclusive<u16>,
+    /// The gateway's socket for callers ([`ports::Caller`]); without it an instance that needs other
+    /// services of the installation is refused, where it would have a network of its own.
+    pub gateway: Option<PathBuf>,
+    /// Whether instances get a network of their own where this host can give it to them. Without
+    /// it they share the host's, as on a host that cannot; [`ports::Engine::features`] says so.
+    pub own_network: bool,
     /// How long a keeper may take to start an instance.
     pub start_timeout: Duration,
     /// Unpacked artifacts that no instance uses and that are kept for quick starts.
@@ -47,6 +53,8 @@ impl Options {
             shim_args: vec!["shim".to_owned()],
             uids: 2_000_000_000..=2_000_065_535,
             ports: 20_000..=29_999,
+            gateway: None,
+            own_network: true,
             start_timeout: Duration::from_secs(30),
             images_kept: 20,
             #[cfg(feature = "testbed")]

@@ -18,6 +18,15 @@ pub(crate) struct Answer {
     pub(crate) missing: Vec<(String, String)>,
 }
 
+impl Answer {
+    /// Does without a network for each instance, as if the host had none to give.
+    pub(crate) fn share_network(&mut self) {
+        if std::mem::take(&mut self.walls.network) {
+            self.missing.push(("network-namespace".to_owned(), "it is switched off".to_owned()));
+        }
+    }
+}
+
 /// Tries every wall and prints an [`Answer`].
 pub(crate) fn answer() -> Result<(), String> {
     let answer = try_all()?;
@@ -40,12 +49,13 @@ fn try_all() -> Result<Answer, String> {
         answer.missing.push(("sandbox".to_owned(), why));
         return Ok(answer);
     }
-    let walls: [Wall; 5] = [
+    let walls: [Wall; 6] = [
         ("ipc-namespace", |w| w.ipc = true),
         ("uts-namespace", |w| w.uts = true),
         ("cgroup-namespace", |w| w.cgroup = true),
         ("private-proc", |w| w.proc = true),
         ("seccomp", |w| w.seccomp = true),
+        ("network-namespace", |w| w.network = true),
     ];
     for (name, raise) in walls {
         let mut with = answer.walls;
@@ -81,6 +91,7 @@ pub(crate) fn without(mut answer: Answer, left_out: &[String]) -> Answer {
             "uts-namespace" => answer.walls.uts = false,
             "cgroup-namespace" => answer.walls.cgroup = false,
             "seccomp" => answer.walls.seccomp = false,
+            "network-namespace" => answer.walls.network = false,
             "landlock-tcp" => answer.walls.landlock = answer.walls.landlock.min(3),
             "landlock-scopes" => answer.walls.landlock = answer.walls.landlock.min(5),
             other => panic!("`{other}` cannot be left out"),
@@ -109,13 +120,26 @@ fn attempt(root: &std::path::Path, uid: Option<u32>, walls: Walls) -> Result<(),
         walls,
     };
     let running = sandbox::start(&plan, |_| Ok(()))?;
-    let heard = Message::receive(&running.control);
+    let (heard, sockets) = answer_of(&running);
     sandbox::end(running.init);
     match heard {
+        _ if walls.network && !sockets => Err("no socket came from a network inside".to_owned()),
         Ok(Some(Message::Failed(why))) if why.contains(NOBODY) && why.contains("was not found") => Ok(()),
         Ok(Some(Message::Failed(why))) => Err(why),
         Ok(_) => Err("the first process inside vanished".to_owned()),
         Err(e) => Err(format!("talk to the first process inside: {e}")),
+    }
+}
+
+/// What init says in the end, and whether it gave sockets of the network inside before.
+fn answer_of(running: &sandbox::Running) -> (std::io::Result<Option<Message>>, bool) {
+    let mut sockets = false;
+    loop {
+        match Message::receive(&running.control) {
+            Ok(Some(Message::Sockets(some))) => sockets = !some.is_empty(),
+            Ok(Some(Message::Doors(_))) => {}
+            last => return (last, sockets),
+        }
     }
 }
 
@@ -139,16 +163,6 @@ pub(crate) fn features(answer: &Answer, groups: &[Group], no_groups: &[(Controll
         USER_FIX,
     ));
     out.push(feature("disk-limit", "an instance cannot fill the disk", sandbox, USER_FIX));
-    out.push(feature(
-        "network-namespace",
-        "an instance is reached through the gateway only, and reaches declared hosts only",
-        Some(
-            "not built yet: instances share the host's network; TCP is restricted by port with Landlock, so one that \
-             listens on all addresses can be reached around the gateway, and a declared port on every host"
-                .to_owned(),
-        ),
-        "let a firewall keep other machines away from the ports 20000-29999 of this one",
-    ));
     out.push(feature(
         "build-network",
         "a build reaches nothing but the registries of packages",
@@ -178,7 +192,7 @@ const SCOPES_FIX: &str = "run Linux 6.12 or later with `landlock` in the boot pa
 const PROC_FIX: &str = "do not mount anything over parts of /proc where the platform runs";
 const GROUPS_FIX: &str = "run the platform as root, or let the service manager delegate a control group to it: `Delegate=yes` in its systemd unit";
 
-const WALLS: [(&str, &str, &str); 11] = [
+const WALLS: [(&str, &str, &str); 12] = [
     ("user-namespace", "an instance has no rights over the host", USER_FIX),
     ("mount-namespace", "an instance sees no files of the host but its system directories", USER_FIX),
     ("pid-namespace", "an instance sees and signals only its own processes, which all end with it", USER_FIX),
@@ -187,6 +201,13 @@ const WALLS: [(&str, &str, &str); 11] = [
     ("cgroup-namespace", "an instance does not see the control groups of the host", KERNEL_FIX),
     ("private-proc", "an instance sees only itself in /proc", PROC_FIX),
     ("seccomp", "system calls that no service needs are refused", KERNEL_FIX),
+    (
+        "network-namespace",
+        "an instance is reached through the gateway only, and reaches declared hosts only",
+        "run a kernel that allows network namespaces to this user: `sysctl -w user.max_net_namespaces=10000`; until \
+         then instances share the host's network, so let a firewall keep other machines away from the ports \
+         20000-29999 of this one",
+    ),
     ("landlock-files", "a second wall around files", LANDLOCK_FIX),
     ("landlock-scopes", "an instance reaches no socket without a path and signals no process but its own", SCOPES_FIX),
     ("landlock-tcp", "an instance listens on its own port only and connects to declared ports only", LANDLOCK_FIX),

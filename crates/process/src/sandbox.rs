@@ -8,31 +8,47 @@
 mod etc;
 mod init;
 mod landlock;
+mod network;
 mod program;
+mod relay;
 mod root;
 mod seccomp;
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType,
+};
 use rustix::pipe::PipeFlags;
 
 use crate::launch::Plan;
 use crate::sys;
 
 pub(crate) use landlock::version as landlock_version;
+pub(crate) use network::own_port;
+pub(crate) use relay::reset;
 
 /// User and group as which an instance sees itself.
 pub(crate) const INSIDE_ID: u32 = 1000;
 
 /// What init tells the keeper and the keeper tells init, one datagram each.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Message {
     /// Keeper to init: identity and cgroup are in place, go on.
     Go,
     /// Keeper to init: send this signal to the program.
     Signal(i32),
+    /// Keeper to init: make more sockets of the instance's network.
+    More,
+    /// Keeper to init: carry bytes between these two connections.
+    Relay([OwnedFd; 2]),
+    /// Init to keeper: the next listening sockets of [`crate::net::Inside::doors`].
+    Doors(Vec<OwnedFd>),
+    /// Init to keeper: sockets of the instance's network, as far as there are any to be had.
+    Sockets(Vec<OwnedFd>),
     /// Init to keeper: the program runs.
     Running,
     /// Init to keeper: it could not be started, because of this.
@@ -44,12 +60,18 @@ pub(crate) enum Message {
 }
 
 const MESSAGE_BYTES_MAX: usize = 4096;
+/// Most descriptors of one message.
+const DESCRIPTORS_MAX: usize = 64;
 
 impl Message {
     pub(crate) fn send(&self, to: impl AsFd) -> io::Result<()> {
         let (tag, body): (u8, Vec<u8>) = match self {
             Self::Go => (b'G', vec![]),
             Self::Signal(n) => (b'T', n.to_le_bytes().to_vec()),
+            Self::More => (b'M', vec![]),
+            Self::Relay(_) => (b'C', vec![]),
+            Self::Doors(_) => (b'L', vec![]),
+            Self::Sockets(_) => (b'S', vec![]),
             Self::Running => (b'R', vec![]),
             Self::Failed(why) => (b'F', why.bytes().take(MESSAGE_BYTES_MAX - 1).collect()),
             Self::Scratch(n) => (b'D', n.to_le_bytes().to_vec()),
@@ -57,25 +79,65 @@ impl Message {
         };
         let mut bytes = vec![tag];
         bytes.extend(body);
-        rustix::net::send(to, &bytes, SendFlags::NOSIGNAL)?;
+        send_with(to, &bytes, &self.descriptors(), SendFlags::empty())?;
         Ok(())
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Relay(ends) => ends.iter().map(AsFd::as_fd).collect(),
+            Self::Doors(all) | Self::Sockets(all) => all.iter().map(AsFd::as_fd).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes the next message; `None` when the other side is gone.
     pub(crate) fn receive(from: impl AsFd) -> io::Result<Option<Self>> {
         let mut buffer = [0u8; MESSAGE_BYTES_MAX];
-        let (n, _) = rustix::net::recv(from, &mut buffer, RecvFlags::empty())?;
+        let (n, descriptors) = receive_with(from, &mut buffer)?;
         let Some((tag, body)) = buffer.get(..n).and_then(|b| b.split_first()) else { return Ok(None) };
         let number = || body.try_into().map(i32::from_le_bytes).map_err(|_| io::Error::other("short message"));
         Ok(Some(match tag {
             b'G' => Self::Go,
             b'R' => Self::Running,
+            b'M' => Self::More,
+            b'C' => Self::Relay(descriptors.try_into().map_err(|_| io::Error::other("a pair without two ends"))?),
+            b'L' => Self::Doors(descriptors),
+            b'S' => Self::Sockets(descriptors),
             b'T' => Self::Signal(number()?),
             b'X' => Self::Ended(number()?),
             b'D' => Self::Scratch(u64::from_le_bytes(body.try_into().map_err(|_| io::Error::other("short message"))?)),
             _ => Self::Failed(String::from_utf8_lossy(body).into_owned()),
         }))
     }
+}
+
+/// Sends bytes with descriptors beside the first of them (`SCM_RIGHTS`, unix(7)).
+pub(crate) fn send_with(
+    to: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> rustix::io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    rustix::net::sendmsg(to, &[IoSlice::new(bytes)], &mut control, flags | SendFlags::NOSIGNAL)
+}
+
+fn receive_with(from: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let got = rustix::net::recvmsg(from, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(some) = message {
+            descriptors.extend(some);
+        }
+    }
+    Ok((got.bytes, descriptors))
 }
 
 /// A started sandbox, from the keeper's side.
@@ -85,6 +147,8 @@ pub(crate) struct Running {
     pub(crate) init: i32,
     /// [`Message`]s to and from init.
     pub(crate) control: OwnedFd,
+    /// [`Message::Relay`]s to init. They may have to wait for it, which the others must not.
+    pub(crate) lend: OwnedFd,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
 }
@@ -92,9 +156,11 @@ pub(crate) struct Running {
 /// Starts init. `place` puts the new process into its cgroups before it does anything.
 pub(crate) fn start(plan: &Plan, place: impl FnOnce(i32) -> Result<(), String>) -> Result<Running, String> {
     let said = |what: &'static str| move |e: rustix::io::Errno| format!("{what}: {e}");
-    let (ours, theirs) =
+    let pair = || {
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(said("make a socket pair"))?;
+            .map_err(said("make a socket pair"))
+    };
+    let ((control, theirs), (lend, lent)) = (pair()?, pair()?);
     let (stdout, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(said("make a pipe"))?;
     let (stderr, err) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(said("make a pipe"))?;
     for pipe in [&out, &err] {
@@ -105,13 +171,13 @@ pub(crate) fn start(plan: &Plan, place: impl FnOnce(i32) -> Result<(), String>) 
         }
     }
     let Some(init) = sys::clone_process(namespaces(plan)).map_err(|e| format!("make new namespaces: {e}"))? else {
-        let keep = [theirs.as_raw_fd(), out.as_raw_fd(), err.as_raw_fd()];
+        let keep = [theirs.as_raw_fd(), lent.as_raw_fd(), out.as_raw_fd(), err.as_raw_fd()];
         if sys::close_all_but(&keep).and_then(|()| detach_standard_streams()).is_ok() {
-            init::run(plan, theirs, out, err);
+            init::run(plan, [theirs, lent], out, err);
         }
         sys::exit_now(1)
     };
-    let running = Running { init, control: ours, stdout, stderr };
+    let running = Running { init, control, lend, stdout, stderr };
     let ready = map_ids(plan, init)
         .and_then(|()| place(init))
         .and_then(|()| Message::Go.send(&running.control).map_err(|e| format!("start init: {e}")));
@@ -142,7 +208,11 @@ pub(crate) fn end(init: i32) {
 
 fn namespaces(plan: &Plan) -> i32 {
     let mut flags = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
-    for (on, flag) in [(plan.walls.ipc, libc::CLONE_NEWIPC), (plan.walls.uts, libc::CLONE_NEWUTS)] {
+    for (on, flag) in [
+        (plan.walls.ipc, libc::CLONE_NEWIPC),
+        (plan.walls.uts, libc::CLONE_NEWUTS),
+        (plan.has_own_network(), libc::CLONE_NEWNET),
+    ] {
         if on {
             flags |= flag;
         }
@@ -181,11 +251,18 @@ mod tests {
             Message::Ended(-1),
             Message::Scratch(u64::MAX),
             Message::Failed("no such program".into()),
+            Message::More,
+            Message::Doors(Vec::new()),
         ] {
             message.send(&a).unwrap();
-            assert_eq!(Message::receive(&b).unwrap(), Some(message));
+            assert_eq!(format!("{:?}", Message::receive(&b).unwrap()), format!("{:?}", Some(message)));
         }
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        Message::Sockets((0..DESCRIPTORS_MAX).map(|_| null()).collect()).send(&a).unwrap();
+        assert!(matches!(Message::receive(&b).unwrap(), Some(Message::Sockets(all)) if all.len() == DESCRIPTORS_MAX));
+        Message::Relay([null(), null()]).send(&a).unwrap();
+        assert!(matches!(Message::receive(&b).unwrap(), Some(Message::Relay(_))));
         drop(a);
-        assert_eq!(Message::receive(&b).unwrap(), None);
+        assert!(Message::receive(&b).unwrap().is_none());
     }
 }

@@ -7,6 +7,8 @@ mod disk;
 mod end;
 mod health;
 mod keeper;
+mod network;
+mod outward;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};

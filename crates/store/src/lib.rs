@@ -28,7 +28,6 @@ mod fault;
 mod idempotency;
 mod jobs;
 mod jobs_view;
-mod lead;
 mod migrate;
 mod options;
 mod postgres;

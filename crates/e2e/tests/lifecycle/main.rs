@@ -5,6 +5,7 @@ mod databases;
 mod deaths;
 mod doors;
 mod load;
+mod network;
 mod ordinary;
 mod starts;
 #[path = "../support/mod.rs"]

@@ -6,7 +6,6 @@
 
 mod actions;
 mod deaths;
-mod deletion;
 mod install;
 mod planted;
 mod points;
@@ -14,5 +13,4 @@ mod random;
 mod report;
 mod scenarios;
 mod sites;
-mod stale;
 mod stories;

@@ -1,11 +1,12 @@
 //! From a specification to what a keeper is told: checks and translation, no act.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Component, Path, PathBuf};
 
-use base::{Problem, Result};
-use ports::{Base, InstanceSpec, Mount, Probe};
+use base::{HostName, Problem, Result};
+use ports::{Base, Caller, Connect, InstanceSpec, Mount, Network, Probe, Way};
 
-use crate::launch::{Bind, Scratch};
+use crate::launch::{Bind, Calls, Scratch};
 
 /// Where an artifact is inside.
 pub(super) const APP: &str = "/app";
@@ -17,7 +18,7 @@ const OWN: [&str; 12] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/dev", "/sys", "/app"];
 
 /// Refuses what cannot be run, with the words for the one who wrote it.
-pub(super) fn check(spec: &InstanceSpec, data: &Path) -> Result<()> {
+pub(super) fn check(spec: &InstanceSpec, data: &Path, gateway: Option<&Path>) -> Result<()> {
     let bad = |why: String| Problem::unprocessable("bad-instance-spec", why);
     if spec.command.first().is_none_or(String::is_empty) {
         return Err(bad("the command is empty".into()).hint("name a program and its arguments"));
@@ -46,7 +47,41 @@ pub(super) fn check(spec: &InstanceSpec, data: &Path) -> Result<()> {
             );
         }
     }
+    check_network(spec, gateway)?;
     spec.mounts.iter().try_for_each(|mount| check_mount(mount, data))
+}
+
+fn check_network(spec: &InstanceSpec, gateway: Option<&Path>) -> Result<()> {
+    let bad = |why: String| Err(Problem::unprocessable("bad-instance-spec", why));
+    let Network::Only(connects) = &spec.network else { return Ok(()) };
+    for Connect { host, port, way } in connects {
+        let nowhere = match host.parse::<IpAddr>() {
+            Ok(ip) => ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST),
+            Err(_) => host.parse::<HostName>().is_err(),
+        };
+        if nowhere || *port == 0 {
+            return bad(format!("nothing can be reached at `{}` port {port}", host.escape_debug()));
+        }
+        if *way == Way::Gateway && (gateway.is_none() || spec.environment.is_none()) {
+            return bad(format!("{host} is reached through a gateway, and there is none for this instance"));
+        }
+    }
+    Ok(())
+}
+
+/// How connections through the gateway are made, if there may be any.
+pub(super) fn calls(spec: &InstanceSpec, gateway: Option<&Path>) -> Option<Calls> {
+    let Network::Only(connects) = &spec.network else { return None };
+    let through = connects.iter().filter(|connect| connect.way == Way::Gateway);
+    let mut hosts: Vec<HostName> = through.filter_map(|connect| connect.host.parse().ok()).collect();
+    hosts.sort();
+    hosts.dedup();
+    if hosts.is_empty() {
+        return None;
+    }
+    let (service, environment) = (spec.service.clone(), spec.environment.clone()?);
+    let caller = Caller { service, environment, instance: spec.id, hosts };
+    Some(Calls { socket: gateway?.to_owned(), caller })
 }
 
 fn check_mount(mount: &Mount, data: &Path) -> Result<()> {

@@ -6,12 +6,13 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use base::{Generation, InstanceId, Problem, Result};
-use ports::{Base, InstanceSeen, InstanceSpec, Mount};
+use ports::{Base, InstanceSeen, InstanceSpec, Mount, Network};
 use tokio::io::AsyncWriteExt;
 
 use super::{ProcessEngine, order, stale, view};
 use crate::files::{self, DataDir, META, Meta};
 use crate::launch::{Launch, Limits, Plan};
+use crate::net::Inside;
 use crate::options::Options;
 use crate::pack::{self, blocking, io_problem, make_private};
 use crate::{probe, shim};
@@ -32,7 +33,7 @@ impl ProcessEngine {
             )
             .hint("`orlop doctor` says what to change"));
         }
-        order::check(spec, self.data.path())?;
+        order::check(spec, self.data.path(), self.options.gateway.as_deref())?;
         self.check_removed(spec.id, generation).await?;
         let image = self.image(spec).await?;
         // Ports and users are found and written down by one at a time.
@@ -41,7 +42,7 @@ impl ProcessEngine {
         let launch = self.launch(spec, generation, image.as_deref(), &dir, &given)?;
         self.keep(spec.id, &dir, &launch).await?;
         let found = self.look(spec.id).await?;
-        found.map(view::Found::seen).ok_or_else(|| {
+        found.map(|found| found.seen(&self.data)).ok_or_else(|| {
             Problem::internal("keeper-failed", format!("the keeper of {} left no state", spec.id))
                 .hint(format!("see {}", dir.join("keeper.err").display()))
         })
@@ -68,11 +69,17 @@ impl ProcessEngine {
         let _guard = self.claims.lock().await;
         let data = self.data.clone();
         let metas = blocking(move || metas(&data).map_err(|e| io_problem("read the instances", &e))).await?;
-        let ports: BTreeSet<u16> = metas.iter().filter_map(|meta| meta.port).collect();
+        let own_network = self.walls.network && matches!(spec.network, Network::Only(_));
+        let shared = metas.iter().filter(|meta| !meta.own_network);
+        let ports: BTreeSet<u16> = shared.filter_map(|meta| meta.port).collect();
         let uids: BTreeSet<u32> = metas.iter().filter_map(|meta| meta.uid).collect();
         let caches = spec.mounts.iter().any(|mount| matches!(mount, Mount::Cache { .. }));
         let given = Given {
-            port: spec.port.then(|| self.taken.port(&ports)).transpose()?,
+            port: match spec.port {
+                true if own_network => Some(self.own_port(spec)?),
+                true => Some(self.taken.port(&ports)?),
+                false => None,
+            },
             uid: match self.root {
                 true if caches => Some(self.taken.cache_uid()),
                 true => Some(self.taken.uid(&uids)?),
@@ -88,6 +95,7 @@ impl ProcessEngine {
             purpose: spec.purpose,
             generation,
             port: given.port,
+            own_network,
             uid: given.uid,
             image: match &spec.base {
                 Base::Artifact(digest) => Some(*digest),
@@ -107,6 +115,14 @@ impl ProcessEngine {
         })
         .await?;
         Ok((dir, given))
+    }
+
+    /// In a network of its own every instance may have the same port.
+    fn own_port(&self, spec: &InstanceSpec) -> Result<u16> {
+        Inside::of(&spec.network).free_port(self.taken.ports()).ok_or_else(|| {
+            Problem::unprocessable("no-free-port", format!("the connections of {} leave no port for itself", spec.id))
+                .hint("declare fewer ports, or widen the range of ports in the configuration")
+        })
     }
 
     /// Puts sources, caches and folders for temporary files into place.
@@ -180,6 +196,7 @@ impl ProcessEngine {
                 file_bytes_max: on_disk.then_some(spec.disk_max.0),
                 walls: self.walls,
             },
+            calls: order::calls(spec, self.options.gateway.as_deref()),
             cgroups: self.groups.clone(),
         })
     }

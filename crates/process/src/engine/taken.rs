@@ -33,6 +33,11 @@ impl Taken {
         Self { ports: options.ports.clone(), uids: options.uids.clone(), last: Mutex::new(last) }
     }
 
+    /// The ports that are given away, in order.
+    pub(super) fn ports(&self) -> RangeInclusive<u16> {
+        self.ports.clone()
+    }
+
     /// A loopback port that no instance has and nobody listens on.
     pub(super) fn port(&self, used: &BTreeSet<u16>) -> Result<u16> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ use base::{Generation, InstanceId, Time};
 use ports::{Address, ExitKind, InstanceSeen, InstanceState};
 
 use super::{REMOVED_KEPT, usage};
-use crate::files::{self, DataDir, META, Meta, STATE, State};
+use crate::files::{self, CONNECT, DataDir, META, Meta, STATE, State};
 use crate::pack::remove_tree;
 use crate::sys;
 
@@ -28,8 +28,12 @@ impl Found {
     }
 
     /// As callers see it.
-    pub(super) fn seen(self) -> InstanceSeen {
+    pub(super) fn seen(self, data: &DataDir) -> InstanceSeen {
         let Self { meta, state } = self;
+        let address = meta.port.map(|port| match meta.own_network {
+            true => Address::Socket(data.instance(meta.id).join(CONNECT)),
+            false => Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        });
         let running = state.state.is_running();
         let (mut memory, mut cpu_us) = (None, state.cpu_us);
         if running {
@@ -46,7 +50,7 @@ impl Found {
             purpose: meta.purpose,
             generation: meta.generation.max(state.generation),
             state: state.state,
-            address: meta.port.map(|port| Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
+            address,
             started: state.started,
             since: state.since,
             evidence: state.evidence,

@@ -5,9 +5,10 @@ use ports::Network;
 
 use super::INSIDE_ID;
 use crate::launch::Plan;
+use crate::net::Inside;
 
 /// Files of the host that are copied.
-pub(super) const COPIED: [&str; 13] = [
+const COPIED: [&str; 13] = [
     "ld.so.cache",
     "ld.so.conf",
     "localtime",
@@ -25,9 +26,17 @@ pub(super) const COPIED: [&str; 13] = [
 /// Directories of the host that are lent read-only.
 pub(super) const LENT: [&str; 6] = ["ssl", "ca-certificates", "pki", "alternatives", "ld.so.conf.d", "fonts"];
 
+/// Which files of the host are copied: in a network of its own no name server can be asked.
+pub(super) fn copied(plan: &Plan) -> impl Iterator<Item = &'static str> {
+    let no_servers = plan.has_own_network();
+    COPIED.into_iter().filter(move |name| !(no_servers && *name == "resolv.conf"))
+}
+
 /// Files that are made for the instance: name and content.
 pub(super) fn made(plan: &Plan, host_hosts: &str) -> Vec<(&'static str, String)> {
     let id = INSIDE_ID;
+    // In a network of its own no name server answers: the names that mean something are written down.
+    let names = if plan.has_own_network() { "files" } else { "files dns" };
     vec![
         (
             "passwd",
@@ -37,7 +46,7 @@ pub(super) fn made(plan: &Plan, host_hosts: &str) -> Vec<(&'static str, String)>
             ),
         ),
         ("group", format!("root:x:0:\napp:x:{id}:\nnogroup:x:65534:\n")),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n".into()),
+        ("nsswitch.conf", format!("passwd: files\ngroup: files\nhosts: {names}\nservices: files\nprotocols: files\n")),
         ("hostname", format!("{}\n", plan.hostname)),
         ("hosts", hosts(plan, host_hosts)),
     ]
@@ -46,9 +55,17 @@ pub(super) fn made(plan: &Plan, host_hosts: &str) -> Vec<(&'static str, String)>
 /// `localhost` means IPv4 only: the platform probes and serves 127.0.0.1, and programs that listen
 /// on the name `localhost` shall be found there. Of the host's own names the instance learns those
 /// that it may connect to. Names beneath `localhost` are this machine (RFC 6761 §6.3), and few
-/// resolvers know it: those of its needs are written out.
+/// resolvers know it: those of its needs are written out. In a network of its own all names lead to
+/// what listens inside.
 fn hosts(plan: &Plan, host_hosts: &str) -> String {
     let mut out = format!("127.0.0.1 localhost {}\n", plan.hostname);
+    if plan.has_own_network() {
+        let names = Inside::of(&plan.network).names;
+        names.iter().filter(|(name, _)| *name != "localhost").for_each(|(name, ip)| {
+            out.push_str(&format!("{ip} {name}\n"));
+        });
+        return out;
+    }
     if let Network::Only(connects) = &plan.network {
         let names: std::collections::BTreeSet<&str> =
             connects.iter().map(|c| c.host.as_str()).filter(|host| host.ends_with(".localhost")).collect();

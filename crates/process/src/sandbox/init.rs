@@ -2,24 +2,34 @@
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::PipeFlags;
 
-use super::{INSIDE_ID, Message, program, root};
+use super::relay::Relay;
+use super::{INSIDE_ID, Message, network, program, root};
 use crate::launch::Plan;
+use crate::net::Inside;
 use crate::sys;
+
+/// How often the temporary files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Builds the sandbox, starts the program and stays until it has ended. Never returns; its end is
 /// the end of everything in the namespace.
-pub(super) fn run(plan: &Plan, control: OwnedFd, out: OwnedFd, err: OwnedFd) -> ! {
+pub(super) fn run(plan: &Plan, [control, lent]: [OwnedFd; 2], out: OwnedFd, err: OwnedFd) -> ! {
     if !matches!(Message::receive(&control), Ok(Some(Message::Go))) {
         sys::exit_now(1);
     }
-    match prepare(plan).and_then(|built| start(plan, out, err).map(|(child, signals)| (child, signals, built))) {
-        Ok((child, signals, built)) => {
+    let started = prepare(plan, &control).and_then(|built| {
+        let relay = Relay::new().map_err(|e| format!("make the relay: {e}"))?;
+        start(plan, out, err).map(|(child, signals)| (child, signals, built, relay))
+    });
+    match started {
+        Ok((child, signals, built, relay)) => {
             let _ = Message::Running.send(&control);
-            supervise(child, &control, &signals, built.scratch.as_ref());
+            supervise(child, [&control, &lent], &signals, built.scratch.as_ref(), relay);
         }
         Err(why) => {
             let _ = Message::Failed(why).send(&control);
@@ -29,7 +39,7 @@ pub(super) fn run(plan: &Plan, control: OwnedFd, out: OwnedFd, err: OwnedFd) -> 
 }
 
 /// Everything that needs the rights which init has over its own namespaces.
-fn prepare(plan: &Plan) -> Result<root::Built, String> {
+fn prepare(plan: &Plan, control: &OwnedFd) -> Result<root::Built, String> {
     let said = |what: &'static str| move |e: std::io::Error| format!("{what}: {e}");
     die_with_keeper()?;
     // This is a copy of the keeper, and the instance sees it as process 1: where the platform keeps
@@ -46,6 +56,9 @@ fn prepare(plan: &Plan) -> Result<root::Built, String> {
     sys::become_user(INSIDE_ID, INSIDE_ID, plan.uid.is_some()).map_err(said("become the instance's user"))?;
     sys::set_capabilities(sys::Capabilities::AllPermitted).map_err(said("raise capabilities"))?;
     die_with_keeper()?;
+    if plan.has_own_network() {
+        network::furnish(&Inside::of(&plan.network), control)?;
+    }
     root::build(plan, sources)
 }
 
@@ -74,20 +87,40 @@ fn start(plan: &Plan, out: OwnedFd, err: OwnedFd) -> Result<(i32, OwnedFd), Stri
     if why.is_empty() { Ok((child, signals)) } else { Err(why) }
 }
 
-/// Reaps, passes signals on, tells how full the temporary files are; until the program ends or the
-/// keeper is gone.
-fn supervise(child: i32, control: &OwnedFd, signals: &OwnedFd, scratch: Option<&OwnedFd>) {
+/// Reaps, passes signals on, carries bytes, tells how full the temporary files are; until the
+/// program ends or the keeper is gone.
+fn supervise(
+    child: i32,
+    [control, lent]: [&OwnedFd; 2],
+    signals: &OwnedFd,
+    scratch: Option<&OwnedFd>,
+    mut relay: Relay,
+) {
     let mut told = 0;
+    let mut looked = Instant::now();
     loop {
-        let mut fds = [PollFd::new(control, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
-        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-        let _ = poll(&mut fds, scratch.is_some().then_some(&second));
-        if !fds[0].revents().is_empty() {
+        let fds = [control, lent, signals, relay.readiness()];
+        let [heard, lends, signalled, carries] = wait(fds, relay.has_more(), scratch);
+        if heard {
             match Message::receive(control) {
                 Ok(Some(Message::Signal(signal))) => drop(sys::kill(child, signal)),
+                Ok(Some(Message::More)) => drop(Message::Sockets(network::sockets()).send(control)),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return,
             }
+        }
+        if lends && let Ok(Some(Message::Relay(ends))) = Message::receive(lent) {
+            relay.add(ends);
+        }
+        if carries || relay.has_more() {
+            relay.turn();
+        }
+        if looked.elapsed() >= LOOK_EVERY {
+            looked = Instant::now();
+            tell_scratch(control, scratch, &mut told);
+        }
+        if !signalled {
+            continue;
         }
         while sys::next_signal(signals.as_fd()).is_some() {}
         loop {
@@ -101,8 +134,17 @@ fn supervise(child: i32, control: &OwnedFd, signals: &OwnedFd, scratch: Option<&
                 _ => break,
             }
         }
-        tell_scratch(control, scratch, &mut told);
     }
+}
+
+/// Which of these have something, at the latest when the temporary files are looked at again; at
+/// once where there is more to carry.
+fn wait(fds: [&OwnedFd; 4], is_busy: bool, scratch: Option<&OwnedFd>) -> [bool; 4] {
+    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::IN));
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let _ = poll(&mut fds, if is_busy { Some(&now) } else { scratch.is_some().then_some(&second) });
+    fds.map(|fd| !fd.revents().is_empty())
 }
 
 fn tell_scratch(control: &OwnedFd, scratch: Option<&OwnedFd>, told: &mut u64) {

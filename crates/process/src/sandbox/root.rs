@@ -102,7 +102,7 @@ pub(super) fn open(plan: &Plan) -> Result<Sources, String> {
     }
     let read = |name: &str| std::fs::read(Path::new("/etc").join(name)).ok();
     let mut files: Vec<(String, Vec<u8>)> =
-        etc::COPIED.iter().filter_map(|name| read(name).map(|content| ((*name).to_owned(), content))).collect();
+        etc::copied(plan).filter_map(|name| read(name).map(|content| (name.to_owned(), content))).collect();
     let hosts = read("hosts").map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
     files.extend(etc::made(plan, &hosts).into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())));
     Ok(Sources { root: open_path(&plan.root)?, system, lent, etc: files })

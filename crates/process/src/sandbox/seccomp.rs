@@ -99,18 +99,18 @@ const IPPROTO_UDP: u64 = 17;
 
 /// Restricts this process and all its children for good.
 pub(super) fn restrict(plan: &Plan) -> Result<(), String> {
-    for program in programs(&plan.network)? {
+    for program in programs(asks_name_servers(plan))? {
         seccompiler::apply_filter(&program).map_err(|e| format!("restrict system calls: {e}"))?;
     }
     Ok(())
 }
 
-fn programs(network: &Network) -> Result<Vec<BpfProgram>, String> {
+fn programs(udp: bool) -> Result<Vec<BpfProgram>, String> {
     let said = |e: seccompiler::BackendError| format!("make the filter of system calls: {e}");
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         DENIED.iter().chain(DENIED_HERE).map(|call| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_clone, namespaces().map_err(said)?);
-    rules.insert(libc::SYS_socket, sockets(network).map_err(said)?);
+    rules.insert(libc::SYS_socket, sockets(udp).map_err(said)?);
     rules.insert(libc::SYS_ioctl, terminals().map_err(said)?);
     // Landlock does not see a connection that is opened by the first data sent (TCP fast open).
     for (call, argument) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
@@ -161,7 +161,7 @@ fn terminals() -> Made<Vec<SeccompRule>> {
 /// Only local sockets, TCP, UDP and the read side of route netlink (which lists addresses). Other
 /// kinds of stream (MPTCP, SCTP, SMC) would pass by Landlock's rules for TCP. UDP only where a
 /// declared host has a name that must be looked up.
-fn sockets(network: &Network) -> Made<Vec<SeccompRule>> {
+fn sockets(udp: bool) -> Made<Vec<SeccompRule>> {
     let (inet, inet6, netlink) = (libc::AF_INET as u64, libc::AF_INET6 as u64, libc::AF_NETLINK as u64);
     let (stream, datagram) = (libc::SOCK_STREAM as u64, libc::SOCK_DGRAM as u64);
     let kind = |kind: u64| (1u8, SeccompCmpOp::MaskedEq(SOCKET_TYPE), kind);
@@ -172,13 +172,18 @@ fn sockets(network: &Network) -> Made<Vec<SeccompRule>> {
             rules.push(rule(&[is(0, family), kind(other)])?);
         }
         rules.push(rule(&[is(0, family), kind(stream), not(2, 0), not(2, IPPROTO_TCP)])?);
-        if needs_names(network) {
+        if udp {
             rules.push(rule(&[is(0, family), kind(datagram), not(2, 0), not(2, IPPROTO_UDP)])?);
         } else {
             rules.push(rule(&[is(0, family), kind(datagram)])?);
         }
     }
     Ok(rules)
+}
+
+/// Whether it must look names up. In a network of its own they are written down.
+fn asks_name_servers(plan: &Plan) -> bool {
+    !plan.has_own_network() && needs_names(&plan.network)
 }
 
 fn needs_names(network: &Network) -> bool {
@@ -220,8 +225,8 @@ mod tests {
 
     #[test]
     fn both_filters_compile_for_every_network() {
-        for network in [Network::Host, Network::Only(vec![])] {
-            let programs = programs(&network).unwrap();
+        for udp in [true, false] {
+            let programs = programs(udp).unwrap();
             assert_eq!(programs.len(), 2);
             assert!(programs.iter().all(|p| p.len() < 4096), "the kernel takes 4096 instructions");
         }

@@ -1,15 +1,14 @@
 //! Probes one instance's port from the keeper's loop: never blocks, one probe at a time.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use ports::{Health, Probe};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::end::seconds;
+use crate::sandbox::own_port;
 
 /// First pause between probes; it doubles up to the wanted one, so that a quick start is seen quickly.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -82,7 +81,13 @@ impl Prober {
     }
 
     /// Goes on, after an event or because of the time. An outcome is handed out once per probe.
-    pub(super) fn step(&mut self, event: bool, now: Instant) -> Option<Outcome> {
+    /// A new probe begins on a socket of the instance's network.
+    pub(super) fn step(
+        &mut self,
+        event: bool,
+        now: Instant,
+        socket: impl FnOnce() -> std::io::Result<OwnedFd>,
+    ) -> Option<Outcome> {
         let over = now >= self.wakes_at();
         let phase = std::mem::replace(&mut self.phase, Phase::Waiting { until: now });
         let result = match phase {
@@ -90,7 +95,7 @@ impl Prober {
                 self.phase = Phase::Waiting { until };
                 return None;
             }
-            Phase::Waiting { .. } => self.begin(now + self.timeout),
+            Phase::Waiting { .. } => self.begin(socket(), now + self.timeout),
             Phase::Connecting { socket, until } if event => self.connected(socket, until),
             Phase::Reading { socket, until, got } if event => read(socket, until, got),
             other if !over => Next::Stay(other),
@@ -106,13 +111,12 @@ impl Prober {
         }
     }
 
-    fn begin(&self, until: Instant) -> Next {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = match rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None) {
+    fn begin(&self, socket: std::io::Result<OwnedFd>, until: Instant) -> Next {
+        let socket = match socket {
             Ok(socket) => socket,
             Err(e) => return Next::Done(Err(format!("make a socket: {e}"))),
         };
-        match rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)) {
+        match rustix::net::connect(&socket, &own_port(self.port)) {
             Ok(()) => self.connected(socket, until),
             Err(Errno::INPROGRESS) => Next::Stay(Phase::Connecting { socket, until }),
             Err(e) => Next::Done(Err(connection_error(e))),

@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use base::Generation;
 use ports::{ExitKind, InstanceState, LogStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit};
 
 use super::control::{self, Answer, Request};
 use super::disk::Watch;
 use super::end::{Cause, Facts, seconds, verdict};
 use super::health::Prober;
+use super::network::{Network, host_socket};
+use super::outward::Outward;
 use crate::cgroup::Placed;
 use crate::files::{self, State};
 use crate::launch::{Launch, Limits, Plan, Scratch};
@@ -36,14 +39,16 @@ pub(super) fn run(dir: PathBuf, launch: Launch, lock: File) -> Result<(), String
         sys::ignore_signal(signal);
     }
     let (listener, signals) = listener.map_err(|e| format!("listen for the engine: {e}"))?;
-    match Keeper::start(&mut book, &launch) {
-        Ok(running) => {
+    let started = network(&launch).and_then(|network| Ok((Keeper::start(&mut book, &launch)?, network)));
+    match started {
+        Ok((running, network)) => {
             let Launch { health, port, limits, deadline_ms, stop_grace_ms, plan, .. } = launch;
             let now = Instant::now();
             let keeper = Keeper {
                 prober: health.as_ref().zip(port).map(|(health, port)| Prober::new(health, port, now)),
                 watch: Watch::new(on_disk(&plan), running.init, now),
                 running,
+                network,
                 book,
                 limits,
                 grace: Duration::from_millis(stop_grace_ms),
@@ -66,7 +71,9 @@ pub(super) fn run(dir: PathBuf, launch: Launch, lock: File) -> Result<(), String
             super::report();
         }
     }
-    let _ = std::fs::remove_file(files::CONTROL);
+    for socket in [files::CONTROL, files::CONNECT] {
+        let _ = std::fs::remove_file(socket);
+    }
     drop((lock, dir));
     Ok(())
 }
@@ -76,6 +83,19 @@ fn listen() -> std::io::Result<UnixListener> {
     let listener = UnixListener::bind(files::CONTROL)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// The keeper's end of the instance's own network, where it gets one. Connections are descriptors
+/// here and in init: the usual limit of some services is raised to what the host allows.
+fn network(launch: &Launch) -> Result<Option<Network>, String> {
+    if !launch.plan.has_own_network() {
+        return Ok(None);
+    }
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let outward = Outward::new(launch.calls.clone());
+    let network = outward.and_then(|outward| Network::open(&launch.plan, outward));
+    network.map(Some).map_err(|e| format!("listen for connections to the instance: {e}"))
 }
 
 fn on_disk(plan: &Plan) -> Vec<PathBuf> {
@@ -185,6 +205,8 @@ impl Output {
 
 struct Keeper {
     running: Running,
+    /// Where it has a network of its own.
+    network: Option<Network>,
     book: Book,
     limits: Limits,
     grace: Duration,
@@ -236,6 +258,11 @@ impl Keeper {
             if ready.signal && sys::next_signal(signals.as_fd()).is_some() {
                 self.stop(self.grace, "the machine is going down or the keeper was told to end");
             }
+            if let Some(network) = self.network.as_mut() {
+                for why in network.serve(&ready.network, &self.running) {
+                    let _ = self.book.log.line(sys::now(), LogStream::Platform, &why);
+                }
+            }
             self.probe(ready.probe);
             self.look_at_disk();
             self.keep_time();
@@ -252,9 +279,10 @@ impl Keeper {
         for (output, fd) in self.outputs.iter().zip([&self.running.stdout, &self.running.stderr]) {
             fds.push(PollFd::new(fd, if output.open { PollFlags::IN } else { PollFlags::empty() }));
         }
-        if let Some((fd, flags)) = self.probes().and_then(Prober::interest) {
-            fds.push(PollFd::new(fd, flags));
-        }
+        let prober = self.probes().and_then(Prober::interest);
+        fds.extend(prober.map(|(fd, flags)| PollFd::new(fd, flags)));
+        let before = fds.len();
+        fds.extend(self.network.iter().flat_map(Network::watched));
         let now = Instant::now();
         let timeout = self.wakes_at().map(|at| at.saturating_duration_since(now)).unwrap_or(Duration::from_secs(60));
         let timeout = Timespec {
@@ -266,7 +294,9 @@ impl Keeper {
         }
         let on = |n: usize| fds.get(n).is_some_and(|fd| !fd.revents().is_empty());
         let outputs = [on(3) && self.outputs[0].open, on(4) && self.outputs[1].open];
-        Ready { control: on(0), engine: on(1), signal: on(2), outputs, probe: on(5) }
+        let probe = before > 5 && on(5);
+        let network = (before..fds.len()).map(on).collect();
+        Ready { control: on(0), engine: on(1), signal: on(2), outputs, probe, network }
     }
 
     fn wakes_at(&self) -> Option<Instant> {
@@ -304,6 +334,16 @@ impl Keeper {
                 self.check_disk(0);
             }
             Ok(Some(Message::Ended(status))) => self.status = Some(status),
+            Ok(Some(Message::Doors(doors))) => {
+                if let Some(network) = self.network.as_mut() {
+                    network.take_doors(doors);
+                }
+            }
+            Ok(Some(Message::Sockets(sockets))) => {
+                if let Some(network) = self.network.as_mut() {
+                    network.take_sockets(sockets);
+                }
+            }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return false,
         }
@@ -360,7 +400,11 @@ impl Keeper {
         if !self.up || self.cause.is_some() {
             return;
         }
-        let Some(outcome) = self.prober.as_mut().and_then(|prober| prober.step(event, Instant::now())) else { return };
+        let (network, control) = (self.network.as_mut(), &self.running.control);
+        let socket = || network.map_or_else(host_socket, |network| network.socket(control));
+        let Some(outcome) = self.prober.as_mut().and_then(|prober| prober.step(event, Instant::now(), socket)) else {
+            return;
+        };
         match (&self.book.state.state, outcome.ok) {
             (InstanceState::Starting | InstanceState::Unready, true) => {
                 self.book.enter(InstanceState::Ready, outcome.evidence);
@@ -463,4 +507,5 @@ struct Ready {
     signal: bool,
     outputs: [bool; 2],
     probe: bool,
+    network: Vec<bool>,
 }

@@ -15,6 +15,14 @@ pub(crate) fn tell<T, E: Display>(what: &str, result: Result<T, E>) {
     }
 }
 
+/// `talk: <what came of it>` or `talk: <error>`.
+pub(crate) fn tell_text(what: &str, result: io::Result<String>) {
+    match result {
+        Ok(text) => println!("{what}: {text}"),
+        Err(e) => println!("{what}: error: {e}"),
+    }
+}
+
 fn call(number: libc::c_long, a: usize, b: usize, c: usize, d: usize) -> io::Result<i64> {
     // SAFETY: arguments are numbers, null or pointers to C strings that live until the call returns;
     // the calls are expected to be refused.

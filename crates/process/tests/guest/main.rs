@@ -8,6 +8,7 @@ mod attack;
 mod bomb;
 mod escape;
 mod serve;
+mod talk;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -55,6 +56,13 @@ fn main() -> ExitCode {
         ["bomb", what @ ..] => return bomb::go_off(what),
         ["shared", what, key] => return escape::shared(what, number(key) as i32),
         ["escape", only @ ..] => return escape::run(only),
+        ["talk", host, port, text] => attack::tell_text("talk", talk::talk(host, port, text)),
+        ["bulk", host, port, bytes] => attack::tell_text("bulk", talk::bulk(host, port, number(bytes))),
+        ["many", host, port, count] => attack::tell_text("many", talk::many(host, port, number(count))),
+        ["slow", host, port, bytes] => attack::tell_text("slow", talk::slow(host, port, number(bytes))),
+        ["ping", host, port, count] => talk::tell(talk::ping(host, port, number(count))),
+        ["meet", host, port, count] => talk::tell(talk::meet(host, port, number(count))),
+        ["flow", host, port, mib] => talk::tell(talk::flow(host, port, number(mib))),
         ["attack", what @ ..] => return attack::attack(what),
         other => {
             eprintln!("unknown words {other:?}");

@@ -21,7 +21,7 @@ pub(crate) fn ignore_term() {
     }
 }
 
-/// `serve [late MS] [sick-from MS sick-to MS] [say TEXT] [deaf]`: answers `GET /healthz` with 200,
+/// `serve [on ADDRESS] [late MS] [sick-from MS sick-to MS] [say TEXT] [deaf]`: answers `GET /healthz` with 200,
 /// or 503 while it is sick; ends with status 0 on SIGTERM.
 pub(crate) fn serve(words: &[&str]) -> ExitCode {
     let value =
@@ -35,7 +35,8 @@ pub(crate) fn serve(words: &[&str]) -> ExitCode {
     std::thread::sleep(millis("late").unwrap_or_default());
     let port: u16 = std::env::var("PORT").ok().and_then(|p| p.parse().ok()).unwrap_or(0);
     let deaf = words.contains(&"deaf");
-    let listener = match TcpListener::bind(("127.0.0.1", port)) {
+    let address = value("on").unwrap_or_else(|| "127.0.0.1".to_owned());
+    let listener = match TcpListener::bind((address.as_str(), port)) {
         Ok(listener) => listener,
         Err(e) => {
             eprintln!("bind {port}: {e}");

@@ -103,16 +103,20 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::leaving_out(&[])
+        Self::with(|_| {})
     }
 
     /// An engine that claims these walls and does not raise them.
     pub(crate) fn leaving_out(walls: &[&str]) -> Self {
+        Self::with(|options| options.left_out = walls.iter().map(|w| (*w).to_owned()).collect())
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let objects = Arc::new(Memory::default());
         let app = guest_artifact(&objects);
         let mut options = options(data.path(), &objects);
-        options.left_out = walls.iter().map(|w| (*w).to_owned()).collect();
+        change(&mut options);
         let engine = ProcessEngine::open(options).unwrap();
         Self { data, objects, engine, app }
     }
@@ -224,6 +228,12 @@ fn options(data: &Path, objects: &Arc<Memory>) -> Options {
     Options::new(data.to_owned(), objects.clone(), Arc::new(RealClock), binary)
 }
 
+/// The port that an instance was given.
+pub(crate) fn port_of(dir: &Path) -> u16 {
+    let meta: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("meta.json")).unwrap()).unwrap();
+    u16::try_from(meta["port"].as_u64().unwrap()).unwrap()
+}
+
 pub(crate) fn new_id() -> InstanceId {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let mut random = [0u8; 10];
@@ -245,6 +255,13 @@ pub(crate) fn tar_of(files: &[(&str, &[u8], bool)]) -> Vec<u8> {
         tar.append_data(&mut header, name, *content).unwrap();
     }
     tar.into_inner().unwrap()
+}
+
+/// The guest as a process of this host, serving.
+#[expect(clippy::disallowed_methods, reason = "compares an instance with the bare program")]
+pub(crate) fn bare_guest(port: u16) -> std::process::Child {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_process-guest"));
+    command.arg("serve").env("PORT", port.to_string()).stdout(std::process::Stdio::null()).spawn().unwrap()
 }
 
 /// An artifact of one layer that holds the guest.
@@ -296,11 +313,28 @@ pub(crate) fn works(bench: &Bench, name: &str) -> bool {
     works
 }
 
-/// Where an instance's port is, as a text that `connect` takes.
-pub(crate) fn address(bench: &Bench, id: InstanceId) -> String {
-    let meta = std::fs::read(bench.instance_dir(id).join("meta.json")).unwrap();
-    let meta: serde_json::Value = serde_json::from_slice(&meta).unwrap();
-    format!("127.0.0.1:{}", meta["port"])
+/// A connection to an instance's port.
+pub(crate) fn connect(bench: &Bench, id: InstanceId) -> std::net::TcpStream {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+    let socket = bench.instance_dir(id).join("connect.sock");
+    if !socket.exists() {
+        let address = ("127.0.0.1", port_of(&bench.instance_dir(id)));
+        return std::net::TcpStream::connect(address).expect("the service accepts connections");
+    }
+    let keeper = std::os::unix::net::UnixStream::connect(socket).expect("the keeper listens");
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0u8; 1];
+    let into = &mut [std::io::IoSliceMut::new(&mut byte)];
+    rustix::net::recvmsg(&keeper, into, &mut control, RecvFlags::CMSG_CLOEXEC).expect("the keeper answers");
+    let given = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut all) => all.next(),
+        _ => None,
+    });
+    let stream = std::net::TcpStream::from(given.expect("the keeper gives a connection"));
+    // What is sent first waits until the connection is there.
+    stream.set_nonblocking(false).unwrap();
+    stream
 }
 
 /// The processes of an instance as the host numbers them, init and keeper left out.

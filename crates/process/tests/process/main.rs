@@ -4,10 +4,12 @@
 mod bench;
 mod bombs;
 mod conformance;
+mod costs;
 mod escape;
 mod files;
 mod life;
 mod limits;
 mod neighbour;
+mod network;
 mod user;
 mod walls;

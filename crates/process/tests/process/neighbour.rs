@@ -80,15 +80,15 @@ fn misbehaving(bench: &Bench) -> Vec<(&'static str, InstanceSpec)> {
 /// Windows alone and beside the other, in turns, so that whatever else the machine does meets both.
 async fn beside(bench: &Bench, service: &InstanceSpec, bad: &InstanceSpec) -> (f64, f64) {
     let (span, many) = windows();
-    let address = crate::bench::address(bench, service.id);
+    let connect = || crate::bench::connect(bench, service.id);
     bench.engine.ensure(bad, G1).await.unwrap();
     wait_ready(&bench.engine, bad.id).await;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..many {
         freeze(bench, bad, true);
-        alone.push(throughput(&address, span));
+        alone.push(throughput(&connect, span));
         freeze(bench, bad, false);
-        beside.push(throughput(&address, span));
+        beside.push(throughput(&connect, span));
     }
     (median(alone), median(beside))
 }
@@ -107,13 +107,13 @@ fn freeze(bench: &Bench, spec: &InstanceSpec, stop: bool) {
 }
 
 /// Answers per second to a few clients that each ask again as soon as they are answered.
-fn throughput(address: &str, span: Duration) -> f64 {
+fn throughput(connect: &(impl Fn() -> TcpStream + Sync), span: Duration) -> f64 {
     let (count, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let began = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
-                let mut stream = TcpStream::connect(address).expect("the service accepts connections");
+                let mut stream = connect();
                 stream.set_nodelay(true).unwrap();
                 let mut byte = [1u8; 1];
                 while !stop.load(SeqCst) {

@@ -8,7 +8,7 @@ const USER: u32 = 65_534;
 
 #[test]
 fn an_ordinary_user_can_run_instances_too() {
-    as_user(&["conformance", "walls", "life", "files", "a_flood", "too_much_disk", "fork_bombs"]);
+    as_user(&["conformance", "walls", "network", "life", "files", "a_flood", "too_much_disk", "fork_bombs"]);
 }
 
 #[test]

@@ -121,7 +121,12 @@ async fn only_plain_sockets_exist() {
     assert!(said(&bench, &["attack", "udp"]).await[0].contains("not permitted"));
     let mut named = bench.task(&["attack", "udp"]);
     named.network = Network::Only(vec![Connect { host: "db.example.org".into(), port: 5432, way: Way::Direct }]);
-    assert_eq!(bench.run(&named).await.2, ["udp: ok"], "names must be looked up");
+    let lines = bench.run(&named).await.2;
+    if works(&bench, "network-namespace") {
+        assert!(lines[0].contains("not permitted"), "names are written down: {lines:?}");
+    } else {
+        assert_eq!(lines, ["udp: ok"], "names must be looked up");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,8 +166,9 @@ async fn only_the_own_port_can_be_bound() {
     let seen = wait_ready(&bench.engine, serve.id).await;
     assert!(seen.evidence.contains("accepts connections"), "{}", seen.evidence);
     // A neighbour reaches neither its port nor its processes.
-    let address = seen.address.unwrap().to_string();
-    assert!(said(&bench, &["attack", "connect", &address]).await[0].contains("Permission denied"));
+    let port = crate::bench::port_of(&bench.instance_dir(serve.id));
+    let line = said(&bench, &["attack", "connect", &format!("127.0.0.1:{port}")]).await.concat();
+    assert!(line.contains("Permission denied"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,7 +195,9 @@ async fn sockets_of_the_host_without_a_path_are_out_of_reach() {
     let _listener = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
     assert!(std::os::unix::net::UnixStream::connect_addr(&address).is_ok(), "the test itself reaches it");
     let line = said(&bench, &["attack", "abstract", &name]).await.join("");
-    assert!(line.contains("not permitted"), "{line}");
+    // In a network of its own there is no such name; else Landlock or the kernel's scopes refuse it.
+    let none = works(&bench, "network-namespace") && line.contains("refused");
+    assert!(none || line.contains("not permitted"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -260,7 +260,7 @@ pub(super) const ROWS: &[Row] = &[
     row("host-name", MACHINE, &["uts-namespace"]),
     row("control-group-names", MACHINE, &["cgroup-namespace"]).left_out(),
     row("connect-control-plane", REACH, &["landlock-tcp", "network-namespace"]).net(),
-    row("connect-neighbour", REACH, &["landlock-tcp", "network-namespace"]).net(),
+    row("connect-neighbour", REACH, &["landlock-tcp", "network-namespace"]).net().left_out(),
     row("connect-undeclared-port", REACH, &["landlock-tcp", "network-namespace"]).net(),
     row("connect-undeclared-host", REACH, NET).net(),
     row("connect-over-ipv6", REACH, &["landlock-tcp", "network-namespace"]).net(),
@@ -288,10 +288,13 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// A wall, and attempts that must notice when it is left out.
-pub(super) const LEFT_OUT: &[(&str, &[&str])] = &[
-    ("seccomp", &["unshare-user", "clone-user", "io-uring", "keyring", "trace-me", "userfaultfd", "netlink-audit"]),
-    ("landlock-scopes", &["host-socket-without-path"]),
-    ("ipc-namespace", &["host-shared-memory", "host-semaphore", "host-message-queue"]),
-    ("uts-namespace", &["host-name"]),
-    ("cgroup-namespace", &["control-group-names"]),
+pub(super) const LEFT_OUT: &[(&[&str], &[&str])] = &[
+    (&["seccomp"], &["unshare-user", "clone-user", "io-uring", "keyring", "trace-me", "userfaultfd", "netlink-audit"]),
+    (&["network-namespace"], &["host-network-namespace"]),
+    // Each of them hides such sockets.
+    (&["landlock-scopes", "network-namespace"], &["host-socket-without-path"]),
+    (&["landlock-tcp", "network-namespace"], &["connect-control-plane", "connect-neighbour", "listen-elsewhere"]),
+    (&["ipc-namespace"], &["host-shared-memory", "host-semaphore", "host-message-queue"]),
+    (&["uts-namespace"], &["host-name"]),
+    (&["cgroup-namespace"], &["control-group-names"]),
 ];
