@@ -29,6 +29,7 @@ pub fn capability(environment: BuildEnvironment) -> Capability {
     let shared = work::Shared::new(environment);
     Capability::named("deliver")
         .migration("deliver", include_str!("../migrations/0001_deliver.sql"))
+        .migration("condemned", include_str!("../migrations/0002_condemned.sql"))
         .endpoints(http::endpoints())
         .job(work::Build::new(&shared))
         .reconciler(work::Rollouts::default())

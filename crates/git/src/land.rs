@@ -1,6 +1,7 @@
 //! From a pack in quarantine to refs that have moved: build and check the objects, ask the policy,
 //! keep the objects, move the refs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,25 +180,28 @@ fn settle(
     Ok(commands)
 }
 
-/// Moves what is not refused: together if atomic, else one by one. What fails is looked at again,
-/// because the truth about a ref is where it is, not what moving it answered.
+/// Moves what is not refused: together if atomic, else one by one. What fails is refused, also
+/// where the ref is seen at its new place: what the disk did not confirm may be gone tomorrow.
 fn move_refs(repository: &Repository, commands: &mut [Command], atomic: bool) -> Result<()> {
     let accepted: Vec<&Command> = commands.iter().filter(|c| c.refused.is_none()).collect();
     let batches: Vec<&[&Command]> = if atomic { vec![&accepted] } else { accepted.chunks(1).collect() };
-    let mut failed = false;
+    let mut failed = BTreeSet::new();
     for batch in batches {
         if let Err(problem) = refs::apply(repository, batch) {
             tracing::error!(%problem, first = %batch.first().map_or("", |c| &c.name), "refs could not be moved");
-            failed = true;
+            failed.extend(batch.iter().map(|command| command.name.clone()));
         }
     }
-    if failed {
-        let present = refs::list(&repository.open()?)?;
-        for command in commands.iter_mut().filter(|c| c.refused.is_none()) {
-            if refs::find(&present, &command.name) != command.new {
-                command.refused = Some("the server could not move it; its log tells why".to_owned());
-            }
-        }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let present = refs::list(&repository.open()?)?;
+    for command in commands.iter_mut().filter(|c| c.refused.is_none() && failed.contains(&c.name)) {
+        let why = match refs::find(&present, &command.name) == command.new {
+            false => "the server could not move it; its log tells why",
+            true => "the server's disk did not confirm it; see its log, then `git fetch` shows where it is",
+        };
+        command.refused = Some(why.to_owned());
     }
     Ok(())
 }

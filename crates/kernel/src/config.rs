@@ -29,6 +29,17 @@ pub struct Config {
     pub rollout: RolloutConfig,
     /// Bounds for instances; sizes are the manifest's.
     pub instance: InstanceConfig,
+    /// When what is needed no more is deleted.
+    pub deletion: DeletionConfig,
+}
+
+/// When what is needed no more is deleted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeletionConfig {
+    /// Artifacts, sources and logs of builds that no kept release needs are deleted so long after
+    /// that was recorded.
+    pub delay: Span,
 }
 
 /// The traffic data plane.
@@ -164,6 +175,7 @@ impl Config {
                 worker_ready: span(2),
             },
             instance: InstanceConfig { disk: Bytes(1 << 30), tasks: 512, host_paths: Vec::new() },
+            deletion: DeletionConfig { delay: span(7 * 24 * 3600) },
         }
     }
 

@@ -12,6 +12,7 @@ pub mod config;
 mod ctx;
 mod driver;
 mod endpoints;
+mod fence;
 mod housekeeping;
 mod jobs;
 mod permit;

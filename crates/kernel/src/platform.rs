@@ -42,7 +42,8 @@ struct Inner {
 }
 
 impl Platform {
-    /// Puts a control plane together; nothing runs yet.
+    /// Puts a control plane together; nothing runs yet. What changes the outside is behind the
+    /// fence of the state: it is refused (`stale-controller`) once another one leads.
     pub fn new(
         store: Store,
         ports: Ports,
@@ -51,6 +52,7 @@ impl Platform {
         admission: Admission,
     ) -> Self {
         let started = ports.clock.now();
+        let ports = crate::fence::fenced(ports, &store);
         Self {
             inner: Arc::new(Inner { store, ports, config, authority, admission, driver: Driver::default(), started }),
         }

@@ -51,6 +51,7 @@ pub(crate) async fn compose(
     if let Some(recorded) = store::last_recorded(&mut store.read().await?).await? {
         system.not_before(recorded);
     }
+    store.lead().await?;
     let vault = SettingVault::new(store.clone(), key, Arc::clone(&random));
     let objects: Arc<dyn Objects> = Arc::new(cloud::Objects::in_folder(&place.objects_dir())?);
     let ports = Ports {

@@ -1,5 +1,7 @@
 //! The control plane as a running thing: gateway, reconcilers, API, and their end.
 
+use std::time::Duration;
+
 use access::first_sign_in;
 use base::Result;
 use kernel::{Config, Platform};
@@ -11,6 +13,8 @@ use crate::installation::{Installation, Lock, Running, SignInFile};
 
 /// Connections to the API at once.
 const CONNECTIONS_MAX: usize = 1024;
+/// A control plane looks this often whether another one has taken over.
+const LOOK_FOR_SUCCESSOR: Duration = Duration::from_secs(5);
 
 /// A control plane that has taken its ports and started its work.
 pub(crate) struct Control {
@@ -57,8 +61,30 @@ impl Control {
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>) {
         let listen = self.platform.config().gateway.listen;
         let watch = tokio::spawn(gatekeeping::watch(self.place, listen));
+        let platform = self.platform.clone();
+        let stop = async move {
+            tokio::select! {
+                () = stop => {}
+                () = deposed(&platform) => {}
+            }
+        };
         self.server.serve(self.router, stop).await;
         watch.abort();
         self.platform.driver().stop().await;
+    }
+}
+
+/// Ends when another control plane has taken over. Whoever is replaced changes nothing any more
+/// anyway; there is no use in going on.
+async fn deposed(platform: &Platform) {
+    loop {
+        platform.ports().clock.sleep(LOOK_FOR_SUCCESSOR).await;
+        match platform.store().leads().await {
+            Err(problem) if problem.code == "stale-controller" => {
+                tracing::error!(%problem, "this control plane ends");
+                return;
+            }
+            _ => {}
+        }
     }
 }

@@ -90,6 +90,7 @@ fn from_sqlite(code: u32, message: &str) -> Problem {
     match code & 0xff {
         5 | 6 => busy("another transaction was in the way"),
         13 => full(),
+        10 if UNSYNCED.contains(&code) => unsynced(code),
         10 => io(&format!("the operating system reported an input/output error (SQLite {code})")),
         14 => unreachable("the database file cannot be opened".to_owned())
             .hint("see that its directory exists and that the service's user may write there"),
@@ -130,6 +131,30 @@ fn io(what: &str) -> Problem {
     Problem::unavailable("storage-io", what).hint("see the kernel log for the disk of the database").retry_after(30)
 }
 
+/// SQLITE_IOERR_FSYNC and SQLITE_IOERR_DIR_FSYNC (sqlite.org/rescode.html).
+const UNSYNCED: [u32; 2] = [1034, 1290];
+/// The exit status of a process that ended because its disk did not keep what it was given
+/// (sysexits(3), EX_IOERR).
+const EXIT_IO: i32 = 74;
+
+fn unsynced(code: u32) -> Problem {
+    Problem::unavailable(
+        "storage-unsynced",
+        format!("the disk of the database did not keep what was written (SQLite {code})"),
+    )
+    .hint("see the kernel log for the disk; the platform ends and begins anew with what the disk holds")
+}
+
+/// Ends the process where an fsync failed. The operating system may have dropped what it could not
+/// write and call the next fsync a success (fsync(2), "EIO"), so nothing that this process believes
+/// about the file can be trusted any more, and trying again would make a lie of it.
+pub(crate) fn end_if_unsynced(problem: &Problem) {
+    if problem.code == "storage-unsynced" {
+        tracing::error!(%problem, "the control plane ends: it cannot vouch for what it wrote");
+        std::process::exit(EXIT_IO);
+    }
+}
+
 fn read_only() -> Problem {
     Problem::unavailable("storage-read-only", "the database can only be read")
         .hint("see the mount options and the permissions of its file, or whether the server is a standby")
@@ -155,7 +180,8 @@ mod tests {
         check(from_sqlite(5, ""), Unavailable, "store-busy");
         check(from_sqlite(517, ""), Unavailable, "store-busy"); // SQLITE_BUSY_SNAPSHOT
         check(from_sqlite(13, ""), Unavailable, "storage-full");
-        check(from_sqlite(1034, ""), Unavailable, "storage-io"); // SQLITE_IOERR_FSYNC
+        check(from_sqlite(778, ""), Unavailable, "storage-io"); // SQLITE_IOERR_WRITE
+        check(from_sqlite(1034, ""), Unavailable, "storage-unsynced"); // SQLITE_IOERR_FSYNC
         check(from_sqlite(1032, ""), Unavailable, "storage-read-only"); // SQLITE_READONLY_DBMOVED
         check(from_sqlite(267, ""), Internal, "storage-corrupt"); // SQLITE_CORRUPT_VTAB
         check(from_sqlite(1, "no such table: x"), Internal, "bad-statement");

@@ -28,6 +28,7 @@ mod fault;
 mod idempotency;
 mod jobs;
 mod jobs_view;
+mod lead;
 mod migrate;
 mod options;
 mod postgres;

@@ -13,6 +13,7 @@ const OWN: &[Migration] = &[
     Migration { capability: "store", number: 1, name: "facts", sql: include_str!("schema/0001_facts.sql") },
     Migration { capability: "store", number: 2, name: "jobs", sql: include_str!("schema/0002_jobs.sql") },
     Migration { capability: "store", number: 3, name: "idempotency", sql: include_str!("schema/0003_idempotency.sql") },
+    Migration { capability: "store", number: 4, name: "epoch", sql: include_str!("schema/0004_epoch.sql") },
 ];
 
 /// Brings the schema up to date: each step in its own transaction, recorded with its checksum in the

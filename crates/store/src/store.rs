@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use aws_lc_rs::hmac;
 use base::{JobId, Problem, Result};
@@ -26,6 +27,8 @@ pub(crate) struct Inner {
     pub(crate) hook: Option<Arc<dyn CommitHook>>,
     pub(crate) audit_key: hmac::Key,
     pub(crate) wakes: broadcast::Sender<Wake>,
+    /// The epoch in which this store leads; 0: it does not, and is not fenced.
+    pub(crate) epoch: AtomicI64,
     /// Tells our own notifications from those of other processes.
     pub(crate) origin: String,
     listener: std::sync::OnceLock<AbortHandle>,
@@ -73,6 +76,7 @@ impl Store {
                 audit_key: hmac::Key::new(hmac::HMAC_SHA256, options.audit_key.expose()),
                 wakes: broadcast::channel(wakes::KEPT).0,
                 origin,
+                epoch: AtomicI64::new(0),
                 listener: std::sync::OnceLock::new(),
             }),
         };

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use base::{Problem, Result};
@@ -10,6 +11,7 @@ use crate::row::Row;
 use crate::store::Inner;
 use crate::value::Value;
 use crate::wakes::{NOTIFY, Pending, Wake, note};
+use crate::{fault, lead};
 
 /// A write transaction. Dropping it rolls back.
 ///
@@ -56,6 +58,10 @@ impl Tx {
     /// Makes everything durable, then wakes those who wait for it. An error means that it was not
     /// made, except `commit-unknown`, which says that it is open.
     pub async fn commit(mut self) -> Result<()> {
+        let epoch = self.inner.epoch.load(Ordering::SeqCst);
+        if epoch > 0 {
+            lead::check(&mut self, epoch).await?;
+        }
         self.write_head().await?;
         if matches!(self.conn, Conn::Pg(_)) {
             for wake in std::mem::take(&mut self.wakes) {
@@ -70,6 +76,7 @@ impl Tx {
         }
         let mut pending = Pending { wakes: self.wakes, to: self.inner.wakes.clone() };
         if let Err(problem) = self.conn.commit().await {
+            fault::end_if_unsynced(&problem);
             if problem.code != "commit-unknown" {
                 pending.wakes.clear();
             }

@@ -67,9 +67,14 @@ impl MasterKey {
         random.fill(&mut bytes);
         let text = Zeroizing::new(STANDARD.encode(bytes));
         let write = || -> std::io::Result<()> {
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            let new = path.with_extension("new");
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
+            // It has its name only when it is whole; one that is there already stays.
+            std::fs::hard_link(&new, path)?;
+            std::fs::remove_file(&new)?;
             std::fs::File::open(path.parent().unwrap_or(path))?.sync_all()
         };
         write()

@@ -2,6 +2,7 @@
 
 mod artifact;
 mod build;
+mod condemned;
 mod environment;
 mod needed;
 mod release;
@@ -13,6 +14,7 @@ pub(crate) use build::{
     active_builds, build, build_of_source, builds, end_stage, ended_with_task, insert_build, last_took_ms, old_logs,
     open_builds, put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
 };
+pub(crate) use condemned::{condemn, condemned, let_off};
 pub(crate) use environment::{environments, put_environments};
 pub(crate) use needed::{saved_logs, stored_sources};
 pub(crate) use release::{insert_release, next_number, release, release_numbered, releases};

@@ -1,9 +1,9 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{Kind, Result};
+use base::{BuildId, Result, SourceId};
 use kernel::{Ctx, Reconciler};
 use serde::Serialize;
 use store::Read;
@@ -19,7 +19,7 @@ const LOGS_KEPT: i64 = 50;
 /// Nothing younger is removed: it may belong to something that is just being made.
 const YOUNG: Duration = Duration::from_secs(3600);
 
-/// Removes what no kept release needs.
+/// Removes what no kept release needs, a delay after that was recorded.
 pub(crate) struct Garbage {
     shared: Arc<Shared>,
 }
@@ -33,7 +33,10 @@ pub(crate) struct Status {
     bytes: u64,
     sources: usize,
     logs: usize,
-    /// Blobs that nobody has recorded; they are removed when they are old and still nobody has.
+    /// Objects that nothing needs; they are removed when that has been so for the whole delay.
+    condemned: usize,
+    /// Blobs that nobody has recorded, as after a restore from a backup. They are left alone: what
+    /// is removed is removed by its record.
     strangers: usize,
 }
 
@@ -99,42 +102,64 @@ impl Garbage {
         let _alone = self.shared.blobs.write().await;
         let now = ctx.now();
         let mut read = ctx.read().await?;
-        let known: std::collections::BTreeMap<_, _> = state::blobs(&mut read).await?.into_iter().collect();
+        let known: BTreeMap<_, _> = state::blobs(&mut read).await?.into_iter().collect();
         let kept: BTreeSet<String> =
             state::kept_artifacts(&mut read, RELEASES_KEPT).await?.iter().flat_map(hexes).collect();
         drop(read);
-        let mut strangers = Vec::new();
+        let mut unneeded = BTreeMap::new();
         for (key, bytes) in there {
             let Some(hex) = key.strip_prefix(BLOBS) else { continue };
             match known.get(hex) {
-                None => strangers.push(hex.to_owned()),
+                None => status.strangers += 1,
                 Some(written) if kept.contains(hex) || now.since(*written) < YOUNG => {}
-                Some(_) => {
-                    objects.delete(&key).await?;
-                    let mut tx = ctx.begin().await?;
-                    state::forget_blob(&mut tx, hex).await?;
-                    tx.commit().await?;
-                    status.blobs += 1;
-                    status.bytes = status.bytes.saturating_add(bytes);
-                }
+                Some(_) => drop(unneeded.insert(key, bytes)),
             }
         }
-        status.strangers = strangers.len();
-        if !strangers.is_empty() {
+        for key in due(ctx, "blob", unneeded.keys().cloned().collect(), status).await? {
+            objects.delete(&key).await?;
             let mut tx = ctx.begin().await?;
-            state::touch_blobs(&mut tx, &strangers, now).await?;
+            state::forget_blob(&mut tx, key.strip_prefix(BLOBS).unwrap_or_default()).await?;
+            state::let_off(&mut tx, &key).await?;
             tx.commit().await?;
+            status.blobs += 1;
+            status.bytes = status.bytes.saturating_add(unneeded.get(&key).copied().unwrap_or_default());
         }
         Ok(())
     }
 }
 
+/// Which of the objects that nothing needs are to be deleted now: those that were on record as such,
+/// by their keys, for the whole delay. What is needed again meanwhile is let off.
+async fn due(ctx: &Ctx, kind: &'static str, found: BTreeSet<String>, status: &mut Status) -> Result<Vec<String>> {
+    let recorded = state::condemned(&mut ctx.read().await?, kind).await?;
+    let (now, delay) = (ctx.now(), ctx.platform().config().deletion.delay.0);
+    let known: BTreeSet<&String> = recorded.iter().map(|(key, _)| key).collect();
+    let new: Vec<&String> = found.iter().filter(|key| !known.contains(key)).collect();
+    let needed: Vec<&String> = known.iter().copied().filter(|key| !found.contains(*key)).collect();
+    if !new.is_empty() || !needed.is_empty() {
+        let mut tx = ctx.begin().await?;
+        for key in new {
+            state::condemn(&mut tx, key, kind, now).await?;
+        }
+        for key in needed {
+            state::let_off(&mut tx, key).await?;
+        }
+        tx.commit().await?;
+    }
+    status.condemned += found.len();
+    let over = |(key, since): (String, base::Time)| (now.since(since) >= delay && found.contains(&key)).then_some(key);
+    Ok(recorded.into_iter().filter_map(over).collect())
+}
+
 async fn sources(ctx: &Ctx, status: &mut Status) -> Result<()> {
     let old = state::sources_to_forget(&mut ctx.read().await?, ctx.now().minus(YOUNG), RELEASES_KEPT).await?;
-    for id in old {
-        ctx.platform().ports().objects.delete(&source_key(id)).await?;
+    let old: BTreeMap<String, SourceId> = old.into_iter().map(|id| (source_key(id), id)).collect();
+    for key in due(ctx, "source", old.keys().cloned().collect(), status).await? {
+        let Some(id) = old.get(&key) else { continue };
+        ctx.platform().ports().objects.delete(&key).await?;
         let mut tx = ctx.begin().await?;
-        state::set_source_gone(&mut tx, id).await?;
+        state::set_source_gone(&mut tx, *id).await?;
+        state::let_off(&mut tx, &key).await?;
         tx.commit().await?;
         status.sources += 1;
     }
@@ -143,14 +168,13 @@ async fn sources(ctx: &Ctx, status: &mut Status) -> Result<()> {
 
 async fn logs(ctx: &Ctx, status: &mut Status) -> Result<()> {
     let old = state::old_logs(&mut ctx.read().await?, LOGS_KEPT).await?;
-    for id in old {
-        match ctx.platform().ports().objects.delete(&log_key(id)).await {
-            Ok(()) => {}
-            Err(problem) if problem.kind == Kind::NotFound => {}
-            Err(problem) => return Err(problem),
-        }
+    let old: BTreeMap<String, BuildId> = old.into_iter().map(|id| (log_key(id), id)).collect();
+    for key in due(ctx, "log", old.keys().cloned().collect(), status).await? {
+        let Some(id) = old.get(&key) else { continue };
+        ctx.platform().ports().objects.delete(&key).await?;
         let mut tx = ctx.begin().await?;
-        state::set_log_saved(&mut tx, id, false).await?;
+        state::set_log_saved(&mut tx, *id, false).await?;
+        state::let_off(&mut tx, &key).await?;
         tx.commit().await?;
         status.logs += 1;
     }

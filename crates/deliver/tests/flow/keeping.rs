@@ -105,10 +105,17 @@ async fn only_what_no_kept_release_needs_is_removed() {
     world.settle().await;
     world.objects.0.lock().unwrap().insert("oci/blobs/sha256/stranger".into(), Vec::new());
     world.clock.advance(Duration::from_secs(3700));
-    // 20 newest and the one that is current in prod; the stranger is seen for the first time.
-    assert_eq!(collect().await, (21 * 3 + 1, 21));
-    world.clock.advance(Duration::from_secs(3700));
-    assert_eq!(collect().await, (21 * 3, 21));
+    assert_eq!(collect().await, (23 * 3 + 1, 23), "what nothing needs is put on record first");
+    world.clock.advance(Duration::from_secs(6 * 24 * 3600));
+    assert_eq!(collect().await, (23 * 3 + 1, 23), "and stays for the whole delay");
+    // Release 2 is needed again before the delay is over.
+    let asked = serde_json::json!({"environment": "staging", "release": 2});
+    world.call::<api::deliver::StartRollout>(&[], "", asked).await.unwrap();
+    world.settle().await;
+    collect().await;
+    world.clock.advance(Duration::from_secs(2 * 24 * 3600));
+    // 20 newest, those that are current in prod and staging, and what nobody has recorded.
+    assert_eq!(collect().await, (22 * 3 + 1, 22));
     let releases = world.call::<api::deliver::ListReleases>(&[], "limit=500", Value::Null).await.unwrap();
     assert_eq!(releases.items.len(), 23, "history stays");
 }

@@ -6,6 +6,7 @@
 
 mod actions;
 mod deaths;
+mod deletion;
 mod install;
 mod planted;
 mod points;
@@ -13,4 +14,5 @@ mod random;
 mod report;
 mod scenarios;
 mod sites;
+mod stale;
 mod stories;

@@ -57,6 +57,16 @@ impl World {
         }
     }
 
+    /// The control plane is stopped where it stands, as a machine that hangs would; another one
+    /// starts, and then the first goes on. It comes back as a ghost.
+    pub async fn replace(&mut self) -> Platform {
+        let ghost = self.platform().clone();
+        self.gate.haunt(self.lives);
+        self.life = None;
+        self.boot().await;
+        ghost
+    }
+
     /// The control plane dies here and now, and another one starts.
     pub async fn restart(&mut self) {
         self.bury().await;
@@ -217,6 +227,7 @@ async fn start(parts: Parts, life: u64) -> Result<Life> {
     if let Some(recorded) = store::last_recorded(&mut store.read().await?).await? {
         time.not_before(recorded);
     }
+    store.lead().await?;
     let ports = Ports {
         engine: Arc::new(MachineHandle {
             machine,

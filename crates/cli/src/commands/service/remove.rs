@@ -27,7 +27,7 @@ impl Args {
         ctx.confirm(&format!("Take {service} out of use: end its instances, close its routes"), self.sure.yes)?;
         let removed = client.get::<RemoveService>(&ServicePath { service: service.clone() }).await?;
         ctx.out.reply(&removed, |paint| describe(&removed, ctx.host.now(), *paint))?;
-        ctx.out.say(&format!("To bring it back: orlop service restore {service}"));
+        ctx.out.say(&format!("Nothing of it is deleted. To bring it back: orlop service restore {service}"));
         Ok(Exit::Done)
     }
 }

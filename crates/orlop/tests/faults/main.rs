@@ -1,0 +1,189 @@
+//! The n-th write, fsync and rename of each writer of the data folder fails, for n = 1, 2, … until
+//! the whole play passes without a fault: with EIO once, and with a disk that is full from there on.
+//! What was acknowledged is there afterwards, nothing is half there, and nothing is acknowledged
+//! whose fsync failed.
+//!
+//! Each play runs in a process of its own (this test program again) behind a small library that
+//! stands between it and the C library, so the real files of the real writers are meant. Where no C
+//! compiler is, the test says so and is skipped.
+
+#![expect(clippy::disallowed_methods, reason = "starts the C compiler, itself as a child, and git")]
+
+mod play;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+
+use play::Play;
+
+/// More faults than any play has effects of a kind.
+const FAULTS_MAX: u64 = 600;
+
+/// The exit status with which the store ends a process whose disk did not keep what it was given.
+const ENDED: i32 = 74;
+
+/// What was tried of one play.
+#[derive(Debug, Default, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tried {
+    /// Faults, by kind of call and error.
+    faults: BTreeMap<String, u64>,
+    /// Things that were acknowledged in spite of one, and were all there.
+    acknowledged: u64,
+    /// Things that were refused.
+    refused: u64,
+    /// Processes that ended because an fsync failed.
+    ended: u64,
+}
+
+/// What one run of a play left in the log, in order.
+#[derive(Debug, Default)]
+struct Told {
+    lines: Vec<String>,
+    status: Option<i32>,
+}
+
+impl Told {
+    fn of<'a>(&'a self, word: &str) -> impl Iterator<Item = &'a str> {
+        self.lines.iter().filter_map(move |line| line.strip_prefix(word)?.strip_prefix(' '))
+    }
+
+    /// What was acknowledged although an fsync of it had failed since it began.
+    fn lies(&self) -> Vec<&str> {
+        let (mut unsynced, mut lies) = (false, Vec::new());
+        for line in &self.lines {
+            match line.split_once(' ') {
+                Some(("begin", _)) => unsynced = false,
+                Some(("fired", rest)) if rest.starts_with("fsync") => unsynced = true,
+                Some(("ack", what)) if unsynced => lies.push(what),
+                _ => {}
+            }
+        }
+        lies
+    }
+}
+
+fn shim(folder: &Path) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/shim.c");
+    let library = folder.join("shim.so");
+    let built =
+        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").output();
+    match built {
+        Ok(output) if output.status.success() => Some(library),
+        Ok(output) => panic!("shim.c cannot be compiled: {}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => {
+            println!("SKIPPED: no C compiler to make the library that fails calls: {error}");
+            None
+        }
+    }
+}
+
+/// Runs a play in a process of its own; the n-th call of a kind fails.
+fn run(shim: &Path, play: Play, home: &Path, op: &str, error: &str, n: u64) -> Told {
+    let log = home.join("log");
+    let data = home.join("data");
+    std::fs::create_dir_all(&data).expect("a folder can be made");
+    let output = Command::new(std::env::current_exe().expect("this program has a path"))
+        .args(["--exact", "play::child", "--ignored", "--nocapture"])
+        .env("LD_PRELOAD", shim)
+        .env("FAULT_PLAY", play.name())
+        .env("FAULT_DIR", &data)
+        .env("FAULT_OP", op)
+        .env("FAULT_ERRNO", error)
+        .env("FAULT_N", n.to_string())
+        .env("FAULT_LOG", &log)
+        .stdin(Stdio::null())
+        .output()
+        .expect("this program can be started");
+    let text = std::fs::read_to_string(&log).unwrap_or_default();
+    let lines = text.lines().map(str::to_owned).collect();
+    let told = Told { lines, status: output.status.code() };
+    // It passes, or it ends by the rule about fsync; a panic is neither.
+    let fine = told.status == Some(0) || told.status == Some(ENDED);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(fine, "{}, {op} {n} with {error}: it ended with {:?}\n{said}", play.name(), output.status);
+    told
+}
+
+/// Every n until none fires any more.
+async fn every_fault(play: Play) {
+    let place = tempfile::tempdir().expect("there is a place for temporary files");
+    let Some(shim) = shim(place.path()) else { return };
+    let mut tried = Tried::default();
+    for op in ["write", "fsync", "rename"] {
+        for error in ["EIO", "ENOSPC"] {
+            let mut n = 1;
+            loop {
+                assert!(n < FAULTS_MAX, "{}: more than {FAULTS_MAX} calls of {op}", play.name());
+                let home = tempfile::tempdir().expect("there is a place for temporary files");
+                let told = run(&shim, play, home.path(), op, error, n);
+                let what = format!("{}, {op} {n} with {error}: {:?}", play.name(), told.lines);
+                let fired = told.of("fired").count() > 0;
+                assert!(told.lies().is_empty(), "{what}: acknowledged although an fsync failed: {:?}", told.lies());
+                let acked: Vec<&str> = told.of("ack").collect();
+                if let Err(problem) = play.verify(&home.path().join("data"), &acked).await {
+                    panic!("{what}: {problem}");
+                }
+                if !fired {
+                    assert_eq!(told.of("refused").count(), 0, "{what}: refused without a fault");
+                    assert_eq!(acked.len(), play.acks(), "{what}: without a fault everything is acknowledged");
+                    break;
+                }
+                *tried.faults.entry(format!("{op} {error}")).or_default() += 1;
+                tried.acknowledged += acked.len() as u64;
+                tried.refused += told.of("refused").count() as u64;
+                tried.ended += u64::from(told.status == Some(ENDED));
+                n += 1;
+            }
+        }
+    }
+    let faults: u64 = tried.faults.values().sum();
+    println!("{}: {faults} faults, nothing acknowledged was lost: {tried:?}", play.name());
+    assert!(faults > 3, "{}: hardly anything was tried: is the library in between?", play.name());
+    record(play.name(), &tried);
+}
+
+#[tokio::test]
+async fn the_store_loses_nothing_it_acknowledged() {
+    every_fault(Play::Store).await;
+}
+
+#[tokio::test]
+async fn objects_are_whole_or_not_there() {
+    every_fault(Play::Objects).await;
+}
+
+#[tokio::test]
+async fn the_master_key_is_whole_or_not_there() {
+    every_fault(Play::Key).await;
+}
+
+#[tokio::test]
+async fn a_push_that_was_acknowledged_is_there() {
+    every_fault(Play::Git).await;
+}
+
+/// A checker is tried on what it must notice.
+#[test]
+fn an_acknowledgement_behind_a_failed_fsync_is_noticed() {
+    let told = |lines: &[&str]| Told { lines: lines.iter().map(|l| (*l).to_owned()).collect(), status: Some(0) };
+    assert_eq!(told(&["begin 1", "fired fsync /x", "ack 1"]).lies(), ["1"]);
+    assert!(told(&["begin 1", "fired fsync /x", "refused 1", "begin 2", "ack 2"]).lies().is_empty());
+    assert!(told(&["begin 1", "fired write /x", "ack 1"]).lies().is_empty());
+}
+
+/// Adds what was tried to `target/evidence/faults.json`.
+fn record(name: &str, tried: &Tried) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/evidence");
+    std::fs::create_dir_all(&folder).expect("the folder of evidence can be made");
+    let lock = std::fs::File::create(folder.join("faults.lock")).expect("a lock can be made");
+    lock.lock().expect("a lock can be taken");
+    let path = folder.join("faults.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let mut all: BTreeMap<String, serde_json::Value> = serde_json::from_str(&text).unwrap_or_default();
+    all.insert(name.to_owned(), serde_json::to_value(tried).expect("it is JSON"));
+    std::fs::write(&path, serde_json::to_string_pretty(&all).expect("it is JSON")).expect("the record can be written");
+}
