@@ -16,5 +16,5 @@ pub mod run;
 
 pub use endpoint::{ACTIONS, Access, Action, Endpoint, Method, Nothing, Row, Shape, TABLE, path_of};
 pub use openapi::{document, document_json};
-pub use page::{Page, PageQuery};
+pub use page::{Page, PageQuery, next_page};
 pub use problem::ProblemBody;

@@ -35,7 +35,25 @@ impl PageQuery {
     }
 }
 
+/// The cursor of the page behind these rows: where as many came as were asked for, there may be more.
+pub fn next_page<R>(rows: &[R], size: u32, cursor: impl FnOnce(&R) -> String) -> Option<String> {
+    let is_full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
+    rows.last().filter(|_| is_full).map(cursor)
+}
+
 impl<T> Page<T> {
+    /// The page that rows make which were asked for behind a cursor, at most `size` of them. What
+    /// somebody may not see is left out of the items and counts towards the size all the same.
+    pub fn of_rows<R>(
+        rows: Vec<R>,
+        size: u32,
+        cursor: impl FnOnce(&R) -> String,
+        item: impl FnMut(R) -> Option<T>,
+    ) -> Self {
+        let next = next_page(&rows, size, cursor);
+        Self { items: rows.into_iter().filter_map(item).collect(), next }
+    }
+
     /// A list that fits on one page.
     pub fn whole(items: Vec<T>) -> Self {
         Self { items, next: None }
@@ -68,5 +86,18 @@ impl<T: ToSchema> ToSchema for Page<T> {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(schemas);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_page_leads_to_the_next_and_what_is_hidden_does_not_end_the_list() {
+        let page = |size| Page::of_rows(vec![1, 2, 3], size, u32::to_string, |row| (row != 2).then_some(row));
+        assert_eq!(page(3), Page { items: vec![1, 3], next: Some("3".to_owned()) });
+        assert_eq!(page(4), Page { items: vec![1, 3], next: None });
+        assert_eq!(next_page::<u32>(&[], 1, u32::to_string), None);
     }
 }

@@ -15,6 +15,7 @@ pub(crate) use store::StoredFact;
 pub fn capability() -> Capability {
     Capability::named("catalog")
         .migration("services", include_str!("../migrations/0001_services.sql"))
+        .migration("services_by_team", include_str!("../migrations/0002_services_by_team.sql"))
         .endpoints(http::endpoints())
-        .reconciler(work::WantedServices)
+        .service_reconciler(work::WantedServices)
 }

@@ -124,7 +124,8 @@ impl RolloutState {
     }
 }
 
-/// How a rollout stands; subject: its id.
+/// How the newest rollout of a place stands; subject: service/environment. Each rollout's own
+/// history is in the log: its facts carry its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSeen {
@@ -155,7 +156,7 @@ pub struct RolloutSeen {
 impl Fact for RolloutSeen {
     const KIND: &'static str = "deliver.rollout";
     fn subject(&self) -> String {
-        self.rollout.to_string()
+        place(&self.service, &self.environment)
     }
 }
 

@@ -13,7 +13,7 @@ pub struct RouteSeen {
     pub environment: EnvironmentName,
     /// The generation of the wish ([`crate::TrafficWanted`]) that the gateway has taken.
     pub generation: Generation,
-    /// The generation of the snapshot that carries it.
+    /// The generation of the snapshot with which the route came; it is the same in every newer one.
     pub snapshot: Generation,
     /// Host names it answers for.
     pub hosts: Vec<HostName>,

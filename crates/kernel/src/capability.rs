@@ -4,8 +4,8 @@ use api::platform::Check;
 use async_trait::async_trait;
 use store::Migration;
 
-use crate::driver::{AnyJob, AnyReconciler, erase_job, erase_reconciler};
-use crate::{Ctx, Endpoints, Hook, Job, Reconciler};
+use crate::driver::{AnyJob, AnyReconciler, erase_job, erase_reconciler, erase_service_reconciler};
+use crate::{Ctx, Endpoints, Hook, Job, Reconciler, ServiceReconciler};
 
 /// Everything a capability registers; there is no other way to take part.
 #[derive(Default)]
@@ -49,6 +49,13 @@ impl Capability {
     #[must_use]
     pub fn reconciler(mut self, reconciler: impl Reconciler) -> Self {
         self.reconcilers.push(erase_reconciler(reconciler));
+        self
+    }
+
+    /// Adds a reconciler that looks at some services at a time.
+    #[must_use]
+    pub fn service_reconciler(mut self, reconciler: impl ServiceReconciler) -> Self {
+        self.reconcilers.push(erase_service_reconciler(reconciler));
         self
     }
 

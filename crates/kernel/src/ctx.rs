@@ -1,4 +1,4 @@
-use base::{Actor, Digest, Generation, Problem, Result, Time};
+use base::{Actor, Digest, Generation, Problem, Result, ServiceName, Time};
 use facts::Fact;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -191,6 +191,15 @@ pub async fn latest_with<F: Fact>(read: &mut impl Read, subject: &str) -> Result
 /// The latest facts of a kind, one for each subject, with their generations.
 pub async fn all_latest<F: Fact>(read: &mut impl Read) -> Result<Vec<(F, Generation)>> {
     store::facts_latest(read, F::KIND)
+        .await?
+        .into_iter()
+        .map(|stored| Ok((decode(stored.body)?, stored.generation)))
+        .collect()
+}
+
+/// The latest facts of a kind about a service, one for each environment, with their generations.
+pub async fn latest_of<F: Fact>(read: &mut impl Read, service: &ServiceName) -> Result<Vec<(F, Generation)>> {
+    store::facts_latest_beneath(read, F::KIND, service.as_str())
         .await?
         .into_iter()
         .map(|stored| Ok((decode(stored.body)?, stored.generation)))

@@ -1,14 +1,17 @@
-use std::collections::BTreeMap;
+mod inbox;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{Problem, Result, Time};
+use base::{Problem, Result, ServiceName, Time};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
 use crate::jobs::{HEARTBEATS_PER_LEASE, LEASE};
-use crate::{Capability, Job, JobOutcome, Platform, Reconciler};
+use crate::{Capability, Job, JobOutcome, Outcome, Platform, Reconciler, Scope, ServiceReconciler};
+use inbox::Inbox;
 
 /// A run of a reconciler may take this long before it is broken off.
 const RUN_DEADLINE: Duration = Duration::from_secs(60);
@@ -26,6 +29,8 @@ const JOB_POLL: Duration = Duration::from_secs(2);
 pub struct Driver {
     parts: Mutex<Parts>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
+    /// Those of [`Driver::run_due`].
+    inboxes: tokio::sync::Mutex<BTreeMap<&'static str, Inbox>>,
 }
 
 #[derive(Default)]
@@ -95,16 +100,36 @@ impl Driver {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).reports.clone()
     }
 
-    /// One run of one reconciler, for simulation: time and order are the caller's.
+    /// One run of one reconciler over everything, for simulation: time and order are the caller's.
     pub async fn run_once(&self, platform: &Platform, name: &str) -> Result<serde_json::Value> {
-        let found = {
-            let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-            parts.reconcilers.iter().find(|r| r.name() == name).cloned()
+        let found = self.find(name)?;
+        let services = match found.subjects() {
+            Some(kind) => inbox::all(&mut platform.store().read().await?, kind).await?,
+            None => BTreeSet::new(),
         };
-        match found {
-            Some(reconciler) => reconciler.run(platform).await,
-            None => Err(Problem::not_found("reconciler-not-found", format!("no reconciler `{name}`"))),
+        Ok(found.run(platform, &services).await?.status)
+    }
+
+    /// One run of one reconciler over what it was woken for since its last, for simulation: as
+    /// [`Driver::start`] does it, but never by the clock alone. The first run looks at everything.
+    pub async fn run_due(&self, platform: &Platform, name: &str) -> Result<serde_json::Value> {
+        let found = self.find(name)?;
+        let mut inboxes = self.inboxes.lock().await;
+        let new = || Inbox::new(platform.store().wakes(), found.wakes(), found.subjects().is_some());
+        let inbox = inboxes.entry(found.name()).or_insert_with(new);
+        loop {
+            let status = one_run(platform, &found, inbox).await?;
+            inbox.rest_for_ever();
+            if !inbox.is_behind() {
+                return Ok(status);
+            }
         }
+    }
+
+    fn find(&self, name: &str) -> Result<Arc<dyn AnyReconciler>> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = parts.reconcilers.iter().find(|r| r.name() == name).cloned();
+        found.ok_or_else(|| Problem::not_found("reconciler-not-found", format!("no reconciler `{name}`")))
     }
 
     /// One attempt at one due job of any kind, for simulation. Returns whether there was one.
@@ -138,20 +163,30 @@ impl Driver {
     }
 }
 
-/// A [`Reconciler`] with its types erased.
+/// A [`Reconciler`] or [`ServiceReconciler`] with its types erased.
 #[async_trait]
 pub(crate) trait AnyReconciler: Send + Sync {
     fn name(&self) -> &'static str;
     fn every(&self) -> Duration;
     fn wakes(&self) -> &'static [&'static str];
-    async fn run(&self, platform: &Platform) -> Result<serde_json::Value>;
+    /// The kind of facts by which the services that it looks after are found; none where it always
+    /// looks at everything.
+    fn subjects(&self) -> Option<&'static str>;
+    async fn news(&self, platform: &Platform) -> Result<Scope>;
+    async fn run(&self, platform: &Platform, services: &BTreeSet<ServiceName>) -> Result<Ran>;
     async fn stirred(&self, platform: &Platform);
 }
 
-struct Erased<R>(R);
+/// What a run came to.
+pub(crate) struct Ran {
+    pub status: serde_json::Value,
+    pub again: Vec<(ServiceName, Duration)>,
+}
+
+struct Whole<R>(R);
 
 #[async_trait]
-impl<R: Reconciler> AnyReconciler for Erased<R> {
+impl<R: Reconciler> AnyReconciler for Whole<R> {
     fn name(&self) -> &'static str {
         R::NAME
     }
@@ -164,9 +199,17 @@ impl<R: Reconciler> AnyReconciler for Erased<R> {
         R::WAKES
     }
 
-    async fn run(&self, platform: &Platform) -> Result<serde_json::Value> {
+    fn subjects(&self) -> Option<&'static str> {
+        None
+    }
+
+    async fn news(&self, _: &Platform) -> Result<Scope> {
+        Ok(Scope::nothing())
+    }
+
+    async fn run(&self, platform: &Platform, _: &BTreeSet<ServiceName>) -> Result<Ran> {
         let status = self.0.reconcile(&platform.ctx(R::NAME)).await?;
-        serde_json::to_value(status).map_err(|e| Problem::internal("status-not-json", e))
+        Ok(Ran { status: json(status)?, again: Vec::new() })
     }
 
     async fn stirred(&self, platform: &Platform) {
@@ -174,30 +217,68 @@ impl<R: Reconciler> AnyReconciler for Erased<R> {
     }
 }
 
+struct ByService<R>(R);
+
+#[async_trait]
+impl<R: ServiceReconciler> AnyReconciler for ByService<R> {
+    fn name(&self) -> &'static str {
+        R::NAME
+    }
+
+    fn every(&self) -> Duration {
+        R::EVERY
+    }
+
+    fn wakes(&self) -> &'static [&'static str] {
+        R::WAKES
+    }
+
+    fn subjects(&self) -> Option<&'static str> {
+        Some(R::SUBJECTS)
+    }
+
+    async fn news(&self, platform: &Platform) -> Result<Scope> {
+        self.0.news(&platform.ctx(R::NAME)).await
+    }
+
+    async fn run(&self, platform: &Platform, services: &BTreeSet<ServiceName>) -> Result<Ran> {
+        let Outcome { status, again } = self.0.reconcile(&platform.ctx(R::NAME), services).await?;
+        Ok(Ran { status: json(status)?, again: again.into_iter().collect() })
+    }
+
+    async fn stirred(&self, platform: &Platform) {
+        self.0.stirred(&platform.ctx(R::NAME)).await;
+    }
+}
+
+fn json(status: impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(status).map_err(|e| Problem::internal("status-not-json", e))
+}
+
 pub(crate) fn erase_reconciler(reconciler: impl Reconciler) -> Arc<dyn AnyReconciler> {
-    Arc::new(Erased(reconciler))
+    Arc::new(Whole(reconciler))
+}
+
+pub(crate) fn erase_service_reconciler(reconciler: impl ServiceReconciler) -> Arc<dyn AnyReconciler> {
+    Arc::new(ByService(reconciler))
 }
 
 async fn keep_reconciling(platform: Platform, reconciler: Arc<dyn AnyReconciler>) {
-    let mut wakes = platform.store().wakes();
+    let clock = Arc::clone(&platform.ports().clock);
+    let mut inbox = Inbox::new(platform.store().wakes(), reconciler.wakes(), reconciler.subjects().is_some());
     let mut failures = 0u32;
     loop {
-        let clock = Arc::clone(&platform.ports().clock);
         let (at, begun) = (clock.now(), clock.elapsed());
-        let outcome = tokio::select! {
-            outcome = reconciler.run(&platform) => outcome,
-            () = clock.sleep(RUN_DEADLINE) => {
-                Err(Problem::timeout("reconciler-deadline", format!("a run took more than {} s", RUN_DEADLINE.as_secs())))
-            }
-        };
+        let outcome = one_run(&platform, &reconciler, &mut inbox).await;
         let took = clock.elapsed().saturating_sub(begun);
         platform.driver().record(reconciler.name(), at, took, &outcome);
         match outcome {
             Ok(_) => {
                 failures = 0;
+                inbox.rest(&*clock, reconciler.every(), took);
                 tokio::select! {
-                    () = clock.sleep(jittered(&platform, reconciler.every())) => {}
-                    () = woken(&mut wakes, reconciler.wakes()) => {}
+                    () = clock.sleep(inbox.pause(&*clock, jittered(&platform, reconciler.every()))) => {}
+                    () = inbox.woken() => {}
                     () = reconciler.stirred(&platform) => {}
                 }
                 clock.sleep(GATHER).await;
@@ -207,6 +288,39 @@ async fn keep_reconciling(platform: Platform, reconciler: Arc<dyn AnyReconciler>
                 tracing::warn!(reconciler = reconciler.name(), %problem, failures, "a run failed");
                 clock.sleep(jittered(&platform, backoff(failures))).await;
             }
+        }
+    }
+}
+
+/// One run over what is due. What failed is due again.
+async fn one_run(
+    platform: &Platform,
+    reconciler: &Arc<dyn AnyReconciler>,
+    inbox: &mut Inbox,
+) -> Result<serde_json::Value> {
+    let clock = &platform.ports().clock;
+    inbox.drain();
+    if let Some(kind) = reconciler.subjects() {
+        inbox.add(reconciler.news(platform).await?);
+        inbox.slice(&mut platform.store().read().await?, kind, clock.elapsed()).await?;
+    }
+    let due = inbox.take(clock.elapsed());
+    let deadline = clock.sleep(RUN_DEADLINE);
+    let outcome = tokio::select! {
+        outcome = reconciler.run(platform, &due) => outcome,
+        () = inbox.listen() => std::future::pending().await,
+        () = deadline => {
+            Err(Problem::timeout("reconciler-deadline", format!("a run took more than {} s", RUN_DEADLINE.as_secs())))
+        }
+    };
+    match outcome {
+        Ok(Ran { status, again }) => {
+            inbox.done(again, clock.elapsed());
+            Ok(status)
+        }
+        Err(problem) => {
+            inbox.failed(due);
+            Err(problem)
         }
     }
 }
@@ -222,10 +336,6 @@ fn jittered(platform: &Platform, span: Duration) -> Duration {
     platform.ports().random.fill(&mut byte);
     let [byte] = byte;
     span.saturating_mul(768u32.saturating_add(u32::from(byte))).checked_div(1023).unwrap_or(span)
-}
-
-async fn woken(wakes: &mut broadcast::Receiver<store::Wake>, kinds: &[&str]) {
-    wait_for(wakes, |wake| kinds.iter().any(|kind| **kind == *wake.kind)).await;
 }
 
 async fn work_came(wakes: &mut broadcast::Receiver<store::Wake>, kind: &str) {

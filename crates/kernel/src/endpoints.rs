@@ -88,11 +88,6 @@ pub fn event_stream<T>(stream: impl Stream<Item = Result<Event<T>>> + Send + 'st
     Box::pin(stream)
 }
 
-/// An opaque cursor for a page, from whatever orders the list.
-pub fn publish_cursor(place: impl std::fmt::Display) -> String {
-    place.to_string()
-}
-
 impl Endpoints {
     /// None yet.
     pub fn new() -> Self {

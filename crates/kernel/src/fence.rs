@@ -1,6 +1,7 @@
 //! The outside as a control plane has it that may have been replaced: before anything is changed it
 //! is asked whether this one still leads. What was replaced reads and changes nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,10 @@ impl Engine for Fenced<dyn Engine> {
 
     async fn changed(&self, at_most: Duration) {
         self.port.changed(at_most).await;
+    }
+
+    async fn news(&self, mark: u64) -> Result<(u64, Option<BTreeSet<InstanceId>>)> {
+        self.port.news(mark).await
     }
 
     async fn logs(&self, id: InstanceId, from: Option<LogCursor>, max: usize) -> Result<Vec<LogLine>> {

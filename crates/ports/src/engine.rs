@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +42,12 @@ pub trait Engine: Send + Sync {
     /// Waits until something about any instance may have changed, or the span is over. A wake-up
     /// carries no news: read [`Engine::list`].
     async fn changed(&self, at_most: Duration);
+
+    /// Which instances may have changed since `mark`, and the mark to ask with the next time; begin
+    /// with 0. `None`: any of them. Costs what has changed, however many instances there are.
+    async fn news(&self, mark: u64) -> Result<(u64, Option<BTreeSet<InstanceId>>)> {
+        Ok((mark, None))
+    }
 
     /// Log lines after `from` (all that are kept when `None`), oldest first, at most `max`. An
     /// empty answer means: nothing new yet, or the log has ended and was read.

@@ -1,13 +1,14 @@
 //! The engine: what the platform talks to. It keeps nothing in memory that the data directory does
 //! not say as well.
 
+mod news;
 mod order;
 mod start;
 mod taken;
 mod usage;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,7 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base::{Generation, InstanceId, Problem, Result};
 use ports::{ByteStream, Engine, Feature, InstanceSeen, InstanceSpec, LogCursor, LogLine, Purpose};
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::cgroup::{self, Group};
 use crate::files::{self, DataDir, META, Meta};
@@ -25,6 +26,7 @@ use crate::options::Options;
 use crate::pack::{self, blocking, io_problem};
 use crate::shim::{self, Answer, Request};
 use crate::{log, probe};
+use news::News;
 use taken::Taken;
 
 /// How often [`Engine::changed`] looks for keepers that died without a word.
@@ -48,7 +50,7 @@ pub struct ProcessEngine {
     taken: Taken,
     /// Held while something is claimed that others could claim as well.
     claims: tokio::sync::Mutex<()>,
-    news: Arc<Notify>,
+    news: Arc<News>,
     listener: tokio::task::AbortHandle,
 }
 
@@ -74,7 +76,10 @@ impl ProcessEngine {
                 tracing::info!(feature = feature.name, why, "this host does not have it");
             }
         }
-        let news = Arc::new(Notify::new());
+        let news = Arc::new(News::default());
+        for id in data.ids().map_err(said("read the engine's data directory"))? {
+            news.watch(id);
+        }
         let listener = listen(&data, Arc::clone(&news)).map_err(said("listen for keepers"))?;
         #[cfg(feature = "testbed")]
         let answer = probe::without(answer, &options.left_out);
@@ -191,15 +196,18 @@ impl Engine for ProcessEngine {
         loop {
             let left = at_most.saturating_sub(self.options.clock.elapsed().saturating_sub(began));
             tokio::select! {
-                () = self.news.notified() => return,
+                () = self.news.come() => return,
                 () = self.options.clock.sleep(left.min(LOOK_EVERY)) => {}
             }
-            let data = self.data.clone();
-            let lost = blocking(move || Ok(view::any_lost(&data))).await.unwrap_or(true);
-            if lost || left <= LOOK_EVERY {
+            let has_news = self.look_around().await.unwrap_or(true);
+            if has_news || left <= LOOK_EVERY {
                 return;
             }
         }
+    }
+
+    async fn news(&self, mark: u64) -> Result<(u64, Option<BTreeSet<InstanceId>>)> {
+        Ok(self.news.since(mark))
     }
 
     async fn logs(&self, id: InstanceId, from: Option<LogCursor>, max: usize) -> Result<Vec<LogLine>> {
@@ -231,6 +239,28 @@ impl ProcessEngine {
         Ok(dir.join(files::LOG))
     }
 
+    /// Looks at the instances whose turn it is: whether a keeper has gone without leaving a last
+    /// state, or could not tell of a new one. Returns whether one has.
+    async fn look_around(&self) -> Result<bool> {
+        let (data, news) = (self.data.clone(), Arc::clone(&self.news));
+        blocking(move || {
+            let mut any = false;
+            for id in news.next() {
+                let saying = match view::one(&data, id) {
+                    Ok(found) => found.map(|found| (found.state.state, found.state.since)),
+                    // Whoever reads it will say why it cannot be read.
+                    Err(_) => continue,
+                };
+                if news.saw(id, saying) {
+                    news.tell(Some(id));
+                    any = true;
+                }
+            }
+            Ok(any)
+        })
+        .await
+    }
+
     async fn look(&self, id: InstanceId) -> Result<Option<view::Found>> {
         let data = self.data.clone();
         blocking(move || view::one(&data, id).map_err(|e| io_problem("read the instance", &e))).await
@@ -253,7 +283,7 @@ fn stale(id: InstanceId, given: Generation, seen: Generation) -> Problem {
 }
 
 /// Takes the datagrams of keepers.
-fn listen(data: &DataDir, news: Arc<Notify>) -> std::io::Result<tokio::task::AbortHandle> {
+fn listen(data: &DataDir, news: Arc<News>) -> std::io::Result<tokio::task::AbortHandle> {
     let handle = std::fs::File::open(data.path())?;
     let _ = std::fs::remove_file(data.path().join("notify.sock"));
     // The path of a socket may have 107 bytes only; a descriptor of its directory makes it short.
@@ -261,9 +291,11 @@ fn listen(data: &DataDir, news: Arc<Notify>) -> std::io::Result<tokio::task::Abo
     socket.set_nonblocking(true)?;
     let socket = tokio::net::UnixDatagram::from_std(socket)?;
     let task = tokio::spawn(async move {
-        let mut byte = [0u8; 8];
-        while socket.recv(&mut byte).await.is_ok() {
-            news.notify_one();
+        let mut name = [0u8; 64];
+        while let Ok(length) = socket.recv(&mut name).await {
+            let name = name.get(..length).and_then(|name| std::str::from_utf8(name).ok());
+            // Keepers of earlier versions do not say which instance is theirs.
+            news.tell(name.and_then(|name| name.parse().ok()));
         }
     });
     Ok(task.abort_handle())

@@ -1,6 +1,6 @@
 //! Says where traffic goes: reads the wish [`facts::TrafficWanted`] and the instances that are
-//! seen, decides one whole snapshot, hands it to the gateway, and publishes what the gateway serves
-//! as [`facts::RouteSeen`], with the answer to a request that went through it.
+//! seen, decides the routes of the services that may have changed, hands the gateway what it lacks
+//! of them, and publishes what the gateway serves as [`facts::RouteSeen`], with the answer to a request that went through it.
 
 mod decide;
 mod http;
@@ -14,7 +14,8 @@ use kernel::Capability;
 pub fn capability() -> Capability {
     Capability::named("route")
         .migration("routes", include_str!("../migrations/0001_routes.sql"))
+        .migration("routes_by_place", include_str!("../migrations/0002_routes_by_place.sql"))
         .endpoints(http::endpoints())
-        .reconciler(work::Traffic::default())
+        .service_reconciler(work::Traffic)
         .check(work::GatewayHealth)
 }

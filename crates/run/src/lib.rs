@@ -15,6 +15,6 @@ pub fn capability() -> Capability {
     Capability::named("run")
         .migration("instances", include_str!("../migrations/0001_instances.sql"))
         .endpoints(http::endpoints())
-        .reconciler(work::Instances::default())
+        .service_reconciler(work::Instances::default())
         .check(work::EngineFeatures)
 }

@@ -1,6 +1,6 @@
 //! Everything that the promises look at, of one moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::{EnvironmentName, Generation, InstanceId, ProcessName, ReleaseId, RolloutId, ServiceName, Time};
 use facts::{Fact, RolloutSeen};
@@ -92,9 +92,17 @@ impl Sight {
         newest.filter_map(|fact| serde_json::from_value(fact.body.clone()).ok()).collect()
     }
 
+    /// The newest fact of each rollout, oldest rollout first. The subject is the place, so that older
+    /// rollouts are found in the history alone.
+    pub fn rollouts(&self) -> Vec<RolloutSeen> {
+        let all = self.all::<RolloutSeen>().into_iter();
+        let newest: BTreeMap<_, _> = all.map(|(_, seen)| (seen.rollout, seen)).collect();
+        newest.into_values().collect()
+    }
+
     /// Rollouts that are not final.
     pub fn open_rollouts(&self) -> Vec<RolloutSeen> {
-        self.latest::<RolloutSeen>().into_iter().filter(|seen| !seen.state.is_final()).collect()
+        self.rollouts().into_iter().filter(|seen| !seen.state.is_final()).collect()
     }
 
     /// Which rollout an instance was decided for.

@@ -121,6 +121,8 @@ macro_rules! collected {
 impl Conn {
     pub(crate) async fn rows(&mut self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>> {
         check_args(&args)?;
+        #[cfg(feature = "testing")]
+        crate::testing::note(sql);
         match self {
             Self::Lite(tx) => collected!(bound!(Sqlite, sql, args).fetch(&mut **tx), sqlite::cells),
             Self::Pg(tx) => collected!(bound!(Postgres, sql, args).fetch(&mut **tx), postgres::cells),
@@ -152,6 +154,8 @@ impl Conn {
 
     pub(crate) async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64> {
         check_args(&args)?;
+        #[cfg(feature = "testing")]
+        crate::testing::note(sql);
         match self {
             Self::Lite(tx) => bound!(Sqlite, sql, args).execute(&mut **tx).await.map(|done| done.rows_affected()),
             Self::Pg(tx) => bound!(Postgres, sql, args).execute(&mut **tx).await.map(|done| done.rows_affected()),

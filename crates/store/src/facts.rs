@@ -126,6 +126,24 @@ pub async fn facts_latest(r: &mut (impl Read + ?Sized), kind: &str) -> Result<Ve
     r.rows(SQL, args![kind]).await?.iter().map(stored).collect()
 }
 
+const BENEATH: &str = "SELECT f.* FROM fact_head h JOIN fact f ON f.seq = h.seq \
+     WHERE h.kind = $1 AND h.subject >= $2 AND h.subject < $3 ORDER BY h.subject";
+
+/// The newest fact of this kind about each subject that begins with `name/`, by subject. Costs what
+/// it finds, however many others there are.
+pub async fn facts_latest_beneath(r: &mut (impl Read + ?Sized), kind: &str, name: &str) -> Result<Vec<StoredFact>> {
+    // `0` is the character that follows upon `/`.
+    let (from, to) = (format!("{name}/"), format!("{name}0"));
+    r.rows(BENEATH, args![kind, from, to]).await?.iter().map(stored).collect()
+}
+
+const SUBJECTS: &str = "SELECT subject FROM fact_head WHERE kind = $1 AND subject > $2 ORDER BY subject LIMIT $3";
+
+/// Subjects of facts of this kind behind a subject, in order.
+pub async fn subjects_after(r: &mut (impl Read + ?Sized), kind: &str, after: &str, limit: u32) -> Result<Vec<String>> {
+    r.rows(SUBJECTS, args![kind, after, limit]).await?.iter().map(|row| row.text("subject")).collect()
+}
+
 /// Facts after a place, oldest first, at most `limit`. No kinds means all kinds.
 pub async fn facts_after(
     r: &mut (impl Read + ?Sized),
@@ -245,7 +263,7 @@ mod tests {
         let url = format!("sqlite:{}", folder.path().join("plan.db").display());
         let store = crate::Store::open(options(&url, TestClock::at(1), TestRandom::seeded(1))).await.unwrap();
         let mut r = store.read().await.unwrap();
-        let mut texts = vec![LATEST];
+        let mut texts = vec![LATEST, BENEATH, SUBJECTS];
         for t in [AFTER, BEFORE] {
             texts.extend([t.all, t.kind, t.prefix, t.kind_prefix]);
         }
@@ -255,7 +273,9 @@ mod tests {
             let rows = r.rows(explain, (0..count).map(|_| crate::Value::NullText).collect()).await.unwrap();
             let plan: Vec<_> = rows.iter().map(|row| row.text("detail").unwrap()).collect();
             assert!(
-                plan.iter().all(|step| step.contains("USING INDEX") || step.starts_with("USE TEMP")),
+                plan.iter().all(|step| step.contains("USING INDEX")
+                    || step.contains("USING COVERING INDEX")
+                    || step.starts_with("USE TEMP")),
                 "{sql}: {plan:?}"
             );
             assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{sql}: {plan:?}");

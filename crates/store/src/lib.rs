@@ -45,7 +45,10 @@ mod wakes;
 
 pub use chain::Anchor;
 pub use dump::Dump;
-pub use facts::{KINDS_MAX, NewFact, StoredFact, fact_latest, facts_after, facts_before, facts_latest, last_recorded};
+pub use facts::{
+    KINDS_MAX, NewFact, StoredFact, fact_latest, facts_after, facts_before, facts_latest, facts_latest_beneath,
+    last_recorded, subjects_after,
+};
 pub use fault::expect_one;
 pub use idempotency::{Answer, Stored, idempotency_find};
 pub use jobs::{CLAIM_KINDS_MAX, Job, JobState, NewJob};

@@ -30,10 +30,11 @@ const BYPASSES: [&str; 18] = [
 
 /// Effects by their method, and how whoever has it is called: only so can the simulation tell the
 /// places of effects from the source.
-const NAMED: [(&str, &[&str]); 7] = [
+const NAMED: [(&str, &[&str]); 8] = [
     (".ensure(", &["engine"]),
     (".stop(", &["engine"]),
     (".apply(", &["gateway"]),
+    (".change(", &["gateway", "self"]),
     (".receive(", &["sources"]),
     (".commit(", &["tx", "ctx", "conn"]),
     (".commit_unkept(", &["ctx"]),

@@ -17,7 +17,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListAudit>) -> Result<Answer<Page<
     let kinds: Vec<&str> = query.kind.iter().map(String::as_str).collect();
     let mut read = ctx.read().await?;
     let facts = store::facts_before(&mut read, before, &kinds, query.subject.as_deref(), page.size()).await?;
-    Ok(paged(facts, page.size()).into())
+    Ok(Page::of_rows(facts, page.size(), |fact| fact.seq.to_string(), |fact| Some(work::record(fact))).into())
 }
 
 /// What happened to one service, newest first.
@@ -52,12 +52,6 @@ pub(crate) async fn verify(ctx: Ctx, _: Call<VerifyAudit>) -> Result<Answer<Audi
 /// Changes as they happen.
 pub(crate) async fn watch(ctx: Ctx, call: Call<WatchEvents>) -> Result<EventStream<AuditRecord>> {
     work::watch(ctx, call.query, call.last_event_id.as_deref()).await
-}
-
-fn paged(facts: Vec<StoredFact>, size: u32) -> Page<AuditRecord> {
-    let full = facts.len() >= usize::try_from(size).unwrap_or(usize::MAX);
-    let next = full.then(|| facts.last().map(|f| f.seq.to_string())).flatten();
-    Page { items: facts.into_iter().map(work::record).collect(), next }
 }
 
 fn cursor(text: Option<&str>) -> Result<Option<FactSeq>> {

@@ -12,8 +12,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListPeople>) -> Result<Answer<Page
     let mut read = ctx.read().await?;
     let size = call.query.size();
     let rows = state::people(&mut read, call.query.after.as_deref().unwrap_or_default(), size).await?;
-    let full = rows.len() >= usize::try_from(size).unwrap_or(usize::MAX);
-    let next = full.then(|| rows.last().map(|r| r.person.to_string())).flatten();
+    let next = api::next_page(&rows, size, |row| row.person.to_string());
     let mut items = Vec::new();
     for row in rows {
         items.push(wire(&mut read, row).await?);

@@ -14,9 +14,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListTeams>) -> Result<Answer<Page<
     let mut read = ctx.read().await?;
     let size = call.query.size();
     let rows = state::teams(&mut read, call.query.after.as_deref().unwrap_or_default(), size).await?;
-    let next = (rows.len() >= usize::try_from(size).unwrap_or(usize::MAX))
-        .then(|| rows.last().map(|r| r.team.to_string()))
-        .flatten();
+    let next = api::next_page(&rows, size, |row| row.team.to_string());
     let mut items = Vec::new();
     for row in rows.into_iter().filter(|row| ctx.may_see(&row.team, None)) {
         items.push(wire(&mut read, row).await?);

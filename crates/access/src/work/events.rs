@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use api::access::{AuditRecord, EventQuery};
 use base::{FactSeq, Problem, Result, ServiceName, TeamName};
@@ -57,7 +57,7 @@ impl Watch {
             let _ = self.wakes.recv().await;
             return Ok(());
         };
-        let owners = owners(&mut read).await?;
+        let owners = owners(&mut read, &facts).await?;
         self.after = last;
         let (ctx, query) = (&self.ctx, &self.query);
         self.ready.extend(facts.into_iter().filter(|fact| {
@@ -75,8 +75,15 @@ async fn newest(ctx: &Ctx) -> Result<FactSeq> {
     Ok(newest.first().map_or(FactSeq(0), |fact| fact.seq))
 }
 
-async fn owners(read: &mut impl store::Read) -> Result<BTreeMap<ServiceName, TeamName>> {
-    Ok(kernel::all_latest::<ServiceState>(read).await?.into_iter().map(|(s, _)| (s.service, s.team)).collect())
+/// Who owns the services that these facts are about.
+async fn owners(read: &mut impl store::Read, facts: &[StoredFact]) -> Result<BTreeMap<ServiceName, TeamName>> {
+    let services: BTreeSet<ServiceName> = facts.iter().filter_map(service_of).collect();
+    let mut owners = BTreeMap::new();
+    for service in services {
+        let state: Option<ServiceState> = kernel::latest(read, service.as_str()).await?;
+        owners.extend(state.map(|state| (service, state.team)));
+    }
+    Ok(owners)
 }
 
 fn service_of(fact: &StoredFact) -> Option<ServiceName> {

@@ -1,44 +1,73 @@
 use api::catalog::{ChangeService, CreateService, GetService, ListServices, RemoveService, RestoreService, Service};
 use api::{Action, Page};
-use base::{Problem, Result, ServiceName};
+use base::{Problem, Result, ServiceName, TeamName};
 use kernel::{Answer, Call, Ctx, Role};
 use store::{Read, Tx};
 
 use crate::model::ServiceRow;
 use crate::{state, work};
 
-/// Rows looked through for one page at most, beyond those shown.
+/// Rows read at once while looking for those that are searched for.
 const BATCH: u32 = 500;
+/// Who is in more teams than this is asked about row by row instead of team by team.
+const TEAMS_ASKED_MAX: usize = 20;
 /// Longest description, characters.
 const DESCRIPTION_CHARS_MAX: usize = 200;
 
 /// Services that the caller may see.
 pub(crate) async fn list(ctx: Ctx, call: Call<ListServices>) -> Result<Answer<Page<Service>>> {
     let query = call.query;
-    let size = usize::try_from(api::PageQuery { limit: query.limit, after: None }.size()).unwrap_or(usize::MAX);
+    let size = api::PageQuery { limit: query.limit, after: None }.size();
     let search = query.search.unwrap_or_default().to_lowercase();
     let mut after = query.after.unwrap_or_default();
     let mut read = ctx.read().await?;
-    let mut items: Vec<Service> = Vec::new();
+    let mut items: Vec<ServiceRow> = Vec::new();
+    let fits = usize::try_from(size).unwrap_or(usize::MAX);
+    // Where nothing is left out, the first batch is the page and one more.
+    let mut batch = size.saturating_add(1);
     loop {
-        let rows = state::services(&mut read, &after, BATCH).await?;
-        let Some(last) = rows.last().map(|row| row.service.to_string()) else { break };
-        after = last;
-        items.extend(
-            rows.into_iter()
-                .filter(|row| shown(&ctx, row, &search, query.team.as_ref(), query.removed))
-                .map(ServiceRow::wire),
-        );
-        if items.len() > size {
-            break;
+        let rows = page(&mut read, &ctx, query.team.as_ref(), &after, batch).await?;
+        let more = api::next_page(&rows, batch, |row| row.service.to_string());
+        items.extend(rows.into_iter().filter(|row| shown(&ctx, row, &search, query.team.as_ref(), query.removed)));
+        match more {
+            Some(last) if items.len() <= fits => after = last,
+            _ => break,
         }
+        batch = BATCH;
     }
-    let next = (items.len() > size).then(|| items.get(size.saturating_sub(1)).map(|s| s.service.to_string())).flatten();
-    items.truncate(size);
-    Ok(Page { items, next }.into())
+    let is_more = items.len() > fits;
+    items.truncate(fits);
+    let next = items.last().filter(|_| is_more).map(|row| row.service.to_string());
+    Ok(Page { items: items.into_iter().map(ServiceRow::wire).collect(), next }.into())
 }
 
-fn shown(ctx: &Ctx, row: &ServiceRow, search: &str, team: Option<&base::TeamName>, removed: bool) -> bool {
+/// Rows behind a name, in order: those of one team, those of the caller's teams, or all. What else
+/// decides about seeing is the caller's.
+pub(super) async fn page(
+    read: &mut impl Read,
+    ctx: &Ctx,
+    team: Option<&TeamName>,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<ServiceRow>> {
+    let identity = ctx.permit().identity();
+    let teams: Vec<&TeamName> = match team {
+        Some(team) => vec![team],
+        None if identity.admin || identity.teams.len() > TEAMS_ASKED_MAX => {
+            return state::services(read, after, limit).await;
+        }
+        None => identity.teams.keys().collect(),
+    };
+    let mut rows = Vec::new();
+    for team in teams {
+        rows.extend(state::services_of(read, team, after, limit).await?);
+    }
+    rows.sort_by(|a, b| a.service.cmp(&b.service));
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(rows)
+}
+
+fn shown(ctx: &Ctx, row: &ServiceRow, search: &str, team: Option<&TeamName>, removed: bool) -> bool {
     (removed || row.removed.is_none())
         && team.is_none_or(|team| *team == row.team)
         && (search.is_empty()

@@ -4,7 +4,7 @@ use kernel::{Answer, Call, Ctx};
 use store::StoredFact;
 
 use super::services::known;
-use super::status::{places, status};
+use super::status::status;
 use crate::decide::{advice, line};
 
 /// Facts looked through.
@@ -18,7 +18,7 @@ pub(crate) async fn why(ctx: Ctx, call: Call<WhyService>) -> Result<Answer<Why>>
     let wanted = call.query.environment;
     let mut read = ctx.read().await?;
     let row = known(&mut read, &service).await?;
-    let mut environments = status(&row, &places(&mut read, Some(&service)).await?).environments;
+    let mut environments = status(&mut read, &row).await?.environments;
     environments.retain(|e| wanted.as_ref().is_none_or(|w| *w == e.environment));
     let about = |fact: &StoredFact| {
         let field = |key: &str| fact.body.get(key).and_then(|v| v.as_str());

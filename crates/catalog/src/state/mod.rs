@@ -1,6 +1,6 @@
 //! All SQL of this capability's own tables.
 
-use base::{Problem, Result, ServiceName};
+use base::{Problem, Result, ServiceName, TeamName};
 use store::{Read, Row, Tx, args, expect_one};
 
 use crate::model::ServiceRow;
@@ -11,11 +11,25 @@ pub(crate) async fn service(read: &mut impl Read, name: &ServiceName) -> Result<
     read.row(SQL, args![name]).await?.as_ref().map(row).transpose()
 }
 
+const BEHIND: &str = "SELECT service, team, description, version, created, removed FROM catalog_service \
+     WHERE service > $1 ORDER BY service LIMIT $2";
+
 /// Services behind a name, in order of names.
 pub(crate) async fn services(read: &mut impl Read, after: &str, limit: u32) -> Result<Vec<ServiceRow>> {
-    const SQL: &str = "SELECT service, team, description, version, created, removed FROM catalog_service \
-         WHERE service > $1 ORDER BY service LIMIT $2";
-    read.rows(SQL, args![after, limit]).await?.iter().map(row).collect()
+    read.rows(BEHIND, args![after, limit]).await?.iter().map(row).collect()
+}
+
+const OF_TEAM: &str = "SELECT service, team, description, version, created, removed FROM catalog_service \
+     WHERE team = $1 AND service > $2 ORDER BY service LIMIT $3";
+
+/// Services of a team behind a name, in order of names.
+pub(crate) async fn services_of(
+    read: &mut impl Read,
+    team: &TeamName,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<ServiceRow>> {
+    read.rows(OF_TEAM, args![team, after, limit]).await?.iter().map(row).collect()
 }
 
 fn row(row: &Row) -> Result<ServiceRow> {

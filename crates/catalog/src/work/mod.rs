@@ -1,11 +1,12 @@
 //! The reconciler.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{Result, TeamName};
+use base::{Result, ServiceName, TeamName};
 use facts::{Fact, ServiceWanted, TeamState};
-use kernel::{Ctx, Reconciler};
+use kernel::{Ctx, Outcome, ServiceReconciler};
 use serde::Serialize;
 
 use crate::model::ServiceRow;
@@ -22,16 +23,16 @@ pub(crate) struct Status {
 }
 
 #[async_trait]
-impl Reconciler for WantedServices {
+impl ServiceReconciler for WantedServices {
     const NAME: &'static str = "catalog.services";
     const EVERY: Duration = Duration::from_secs(30);
     const WAKES: &'static [&'static str] = &[ServiceWanted::KIND];
+    const SUBJECTS: &'static str = ServiceWanted::KIND;
     type Status = Status;
 
-    async fn reconcile(&self, ctx: &Ctx) -> Result<Status> {
-        let wishes = kernel::all_latest::<ServiceWanted>(&mut ctx.read().await?).await?;
+    async fn reconcile(&self, ctx: &Ctx, services: &BTreeSet<ServiceName>) -> Result<Outcome<Status>> {
         let mut status = Status::default();
-        for (wish, _) in wishes {
+        for wish in unmet(ctx, services).await? {
             let mut tx = ctx.begin().await?;
             if state::service(&mut tx, &wish.service).await?.is_some() || !team_exists(&mut tx, &wish.team).await? {
                 continue;
@@ -49,8 +50,20 @@ impl Reconciler for WantedServices {
             tx.commit().await?;
             status.made += 1;
         }
-        Ok(status)
+        Ok(Outcome { status, again: BTreeMap::new() })
     }
+}
+
+/// The wishes for services that are not there.
+async fn unmet(ctx: &Ctx, services: &BTreeSet<ServiceName>) -> Result<Vec<ServiceWanted>> {
+    let mut read = ctx.read().await?;
+    let mut unmet = Vec::new();
+    for service in services {
+        if state::service(&mut read, service).await?.is_none() {
+            unmet.extend(kernel::latest::<ServiceWanted>(&mut read, service.as_str()).await?);
+        }
+    }
+    Ok(unmet)
 }
 
 /// Whether a team is there to own something.

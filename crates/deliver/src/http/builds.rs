@@ -17,7 +17,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListBuilds>) -> Result<Answer<Page
     let after = call.query.after.as_deref().map(str::parse::<BuildId>).transpose()?;
     let mut read = ctx.read().await?;
     let builds = state::builds(&mut read, &call.path.service, after, size).await?;
-    let next = view::next(&builds, size, |build| build.id.to_string());
+    let next = api::next_page(&builds, size, |build| build.id.to_string());
     let mut items = Vec::new();
     for build in builds {
         items.push(with_parts(&mut read, build).await?);

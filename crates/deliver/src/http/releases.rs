@@ -16,7 +16,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListReleases>) -> Result<Answer<Pa
     let below = call.query.after.as_deref().map(str::parse::<i64>).transpose().map_err(|_| view::bad_cursor())?;
     let mut read = ctx.read().await?;
     let releases = state::releases(&mut read, &call.path.service, below, size).await?;
-    let next = view::next(&releases, size, |release| release.number.to_string());
+    let next = api::next_page(&releases, size, |release| release.number.to_string());
     let current = current_in(&mut read, &call.path.service).await?;
     let items = releases
         .into_iter()

@@ -24,7 +24,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListRollouts>) -> Result<Answer<Pa
     let after = query.after.as_deref().map(str::parse::<RolloutId>).transpose()?;
     let mut read = ctx.read().await?;
     let rollouts = state::rollouts(&mut read, &call.path.service, query.environment.as_ref(), after, size).await?;
-    let next = view::next(&rollouts, size, |rollout| rollout.id.to_string());
+    let next = api::next_page(&rollouts, size, |rollout| rollout.id.to_string());
     let mut items = Vec::new();
     for rollout in rollouts {
         items.push(with_history(&mut read, rollout).await?);

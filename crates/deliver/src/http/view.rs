@@ -76,12 +76,6 @@ pub(super) fn rollout(rollout: Rollout, steps: &[RolloutStep]) -> wire::Rollout 
     }
 }
 
-/// The cursor of the next page, if there may be one.
-pub(super) fn next<T>(items: &[T], size: u32, cursor: impl Fn(&T) -> String) -> Option<String> {
-    let full = u32::try_from(items.len()).unwrap_or(u32::MAX) >= size;
-    items.last().filter(|_| full).map(|last| kernel::publish_cursor(cursor(last)))
-}
-
 pub(super) fn bad_cursor() -> Problem {
     Problem::unprocessable("bad-cursor", "`after` is not a cursor that this list gave").at("query.after")
 }

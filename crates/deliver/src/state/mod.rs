@@ -19,8 +19,8 @@ pub(crate) use environment::{environments, put_environments};
 pub(crate) use needed::{saved_logs, stored_sources};
 pub(crate) use release::{insert_release, next_number, release, release_numbered, releases};
 pub(crate) use rollout::{
-    active_in, current, currents, insert_rollout, latest_in, open_rollouts, previous_success, put_current, put_rollout,
-    remove_current, rollout, rollouts, steps,
+    active_in, current, currents_of, insert_rollout, latest_in, open_rollouts_of, previous_success, put_current,
+    put_rollout, remove_current, rollout, rollouts, services_under_way, steps,
 };
 pub(crate) use source::{insert_source, set_source_gone, source, sources_to_forget};
 

@@ -102,13 +102,16 @@ pub(crate) async fn rollouts(
     read.rows(SQL, args![service, environment, after, limit]).await?.iter().map(of_row).collect()
 }
 
-/// All rollouts that are not final, oldest first.
-pub(crate) async fn open_rollouts(read: &mut (impl Read + ?Sized)) -> Result<Vec<Rollout>> {
-    read.rows("SELECT * FROM deliver_rollout WHERE ended IS NULL ORDER BY id", args![])
-        .await?
-        .iter()
-        .map(of_row)
-        .collect()
+/// The services that have rollouts which are not final.
+pub(crate) async fn services_under_way(read: &mut (impl Read + ?Sized)) -> Result<Vec<ServiceName>> {
+    const SQL: &str = "SELECT service FROM deliver_rollout WHERE ended IS NULL ORDER BY id";
+    read.rows(SQL, args![]).await?.iter().map(|row| row.parse("service")).collect()
+}
+
+/// Rollouts of a service that are not final, oldest first.
+pub(crate) async fn open_rollouts_of(read: &mut (impl Read + ?Sized), service: &ServiceName) -> Result<Vec<Rollout>> {
+    const SQL: &str = "SELECT * FROM deliver_rollout WHERE service = $1 AND ended IS NULL ORDER BY id";
+    read.rows(SQL, args![service]).await?.iter().map(of_row).collect()
 }
 
 /// Rollouts of a place that are not final, oldest first.
@@ -144,12 +147,11 @@ pub(crate) async fn current(read: &mut (impl Read + ?Sized), place: &Place) -> R
     read.row(SQL, args![&place.service, &place.environment]).await?.as_ref().map(current_of).transpose()
 }
 
-/// What every place runs.
-pub(crate) async fn currents(read: &mut (impl Read + ?Sized)) -> Result<Vec<Current>> {
+/// What the places of a service run.
+pub(crate) async fn currents_of(read: &mut (impl Read + ?Sized), service: &ServiceName) -> Result<Vec<Current>> {
     const SQL: &str = "SELECT c.*, o.created AS begun FROM deliver_current c JOIN deliver_rollout o ON o.id = c.rollout \
-         ORDER BY c.service, c.environment";
-    let rows = read.rows(SQL, args![]).await?;
-    rows.iter().map(current_of).collect()
+         WHERE c.service = $1 ORDER BY c.environment";
+    read.rows(SQL, args![service]).await?.iter().map(current_of).collect()
 }
 
 /// Records what a place runs.

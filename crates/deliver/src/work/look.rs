@@ -1,9 +1,11 @@
 //! Everything that a run of the rollout reconciler reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::{Generation, Result, RolloutId, ServiceName};
-use facts::{Fact, InstancesSeen, InstancesWanted, RouteSeen, ServiceState, TrafficWanted, place as subject};
+use facts::{
+    Fact, InstancesSeen, InstancesWanted, RolloutSeen, RouteSeen, ServiceState, TrafficWanted, place as subject,
+};
 use kernel::Ctx;
 use store::Read;
 
@@ -12,30 +14,58 @@ use crate::decide::{Party, party};
 use crate::model::{Current, Place, Release, Rollout};
 use crate::state;
 
-/// One moment of the ledger.
+/// One moment of the ledger, as far as it is about some services.
 pub(super) struct View {
     pub currents: BTreeMap<Place, Current>,
     /// The rollout under way in each place.
     pub open: BTreeMap<Place, Rollout>,
-    pub services: BTreeMap<ServiceName, ServiceState>,
+    removed: BTreeSet<ServiceName>,
     instances_wanted: BTreeMap<String, (InstancesWanted, Generation)>,
     traffic_wanted: BTreeMap<String, (TrafficWanted, Generation)>,
     instances: BTreeMap<String, InstancesSeen>,
     routes: BTreeMap<String, RouteSeen>,
+    /// Places whose newest rollout is told under their own name.
+    told: BTreeSet<String>,
 }
 
 impl View {
-    pub(super) async fn load(ctx: &Ctx) -> Result<Self> {
+    /// Everything about these services.
+    pub(super) async fn load(ctx: &Ctx, services: &BTreeSet<ServiceName>) -> Result<Self> {
         let mut read = ctx.read().await?;
-        Ok(Self {
-            currents: state::currents(&mut read).await?.into_iter().map(|c| (c.place.clone(), c)).collect(),
-            open: state::open_rollouts(&mut read).await?.into_iter().map(|r| (r.place.clone(), r)).collect(),
-            services: seen::<ServiceState>(&mut read).await?.into_values().map(|s| (s.service.clone(), s)).collect(),
-            instances_wanted: wanted(&mut read).await?,
-            traffic_wanted: wanted(&mut read).await?,
-            instances: seen(&mut read).await?,
-            routes: seen(&mut read).await?,
-        })
+        let mut view = Self {
+            currents: BTreeMap::new(),
+            open: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            instances_wanted: BTreeMap::new(),
+            traffic_wanted: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            told: BTreeSet::new(),
+        };
+        for service in services {
+            view.add(&mut read, service).await?;
+        }
+        Ok(view)
+    }
+
+    async fn add(&mut self, read: &mut impl Read, service: &ServiceName) -> Result<()> {
+        let currents = state::currents_of(read, service).await?;
+        self.currents.extend(currents.into_iter().map(|current| (current.place.clone(), current)));
+        let open = state::open_rollouts_of(read, service).await?;
+        self.open.extend(open.into_iter().map(|rollout| (rollout.place.clone(), rollout)));
+        let known: Option<ServiceState> = kernel::latest(read, service.as_str()).await?;
+        self.removed.extend(known.filter(|known| known.removed).map(|known| known.service));
+        self.instances_wanted.extend(wanted(read, service).await?);
+        self.traffic_wanted.extend(wanted(read, service).await?);
+        self.instances.extend(seen(read, service).await?);
+        self.routes.extend(seen(read, service).await?);
+        self.told.extend(kernel::latest_of::<RolloutSeen>(read, service).await?.iter().map(|(fact, _)| fact.subject()));
+        Ok(())
+    }
+
+    /// Whether others can read how the newest rollout of a place stands.
+    pub(super) fn is_told(&self, place: &Place) -> bool {
+        self.told.contains(&name(place))
     }
 
     /// Every place that runs something or shall.
@@ -48,7 +78,7 @@ impl View {
 
     /// Whether the service of a place was removed.
     pub(super) fn removed(&self, place: &Place) -> bool {
-        self.services.get(&place.service).is_some_and(|service| service.removed)
+        self.removed.contains(&place.service)
     }
 
     pub(super) fn instances_wanted(&self, place: &Place) -> Option<&(InstancesWanted, Generation)> {
@@ -76,16 +106,13 @@ fn name(place: &Place) -> String {
     subject(&place.service, &place.environment)
 }
 
-async fn wanted<F: Fact>(read: &mut impl Read) -> Result<BTreeMap<String, (F, Generation)>> {
-    Ok(kernel::all_latest::<F>(read)
-        .await?
-        .into_iter()
-        .map(|(fact, generation)| (fact.subject(), (fact, generation)))
-        .collect())
+async fn wanted<F: Fact>(read: &mut impl Read, service: &ServiceName) -> Result<Vec<(String, (F, Generation))>> {
+    let facts = kernel::latest_of::<F>(read, service).await?;
+    Ok(facts.into_iter().map(|(fact, generation)| (fact.subject(), (fact, generation))).collect())
 }
 
-async fn seen<F: Fact>(read: &mut impl Read) -> Result<BTreeMap<String, F>> {
-    Ok(kernel::all_latest::<F>(read).await?.into_iter().map(|(fact, _)| (fact.subject(), fact)).collect())
+async fn seen<F: Fact>(read: &mut impl Read, service: &ServiceName) -> Result<Vec<(String, F)>> {
+    Ok(kernel::latest_of::<F>(read, service).await?.into_iter().map(|(fact, _)| (fact.subject(), fact)).collect())
 }
 
 /// A rollout with what it runs.

@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,11 +6,11 @@ use base::{Result, ServiceName};
 use facts::{
     Fact, InstancesSeen, InstancesWanted, RolloutSeen, RouteSeen, ServiceState, SettingChanged, TrafficWanted,
 };
-use kernel::{Ctx, Reconciler};
+use kernel::{Ctx, Outcome, ServiceReconciler};
 use serde::Serialize;
-use store::Tx;
+use store::{Read, Tx};
 
-use super::begin::apply;
+use super::begin::{apply, publish as tell};
 use super::look::{Side, View, side};
 use super::{limits, triggers};
 use crate::decide::{Before, Case, Limits, Pointer, Seen, Step, Wishes, check, decide, stopped, wishes};
@@ -23,12 +22,11 @@ const ROUNDS_MAX: usize = 12;
 /// While a rollout is under way time alone may change its state: deadlines, spans of watching.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
+/// A place where something went wrong is tried again after this.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
 /// Carries rollouts on, and keeps what is current wanted.
-#[derive(Default)]
-pub(crate) struct Rollouts {
-    /// Paces the next run; nothing is decided by it.
-    under_way: AtomicBool,
-}
+pub(crate) struct Rollouts;
 
 /// What a run did.
 #[derive(Debug, Default, Serialize)]
@@ -43,17 +41,21 @@ pub(crate) struct Status {
 }
 
 #[async_trait]
-impl Reconciler for Rollouts {
+impl ServiceReconciler for Rollouts {
     const NAME: &'static str = "deliver.rollout";
     const EVERY: Duration = Duration::from_secs(2);
     const WAKES: &'static [&'static str] =
         &[InstancesSeen::KIND, RouteSeen::KIND, SettingChanged::KIND, ServiceState::KIND, RolloutSeen::KIND];
+    const SUBJECTS: &'static str = InstancesWanted::KIND;
     type Status = Status;
 
-    async fn reconcile(&self, ctx: &Ctx) -> Result<Status> {
+    async fn reconcile(&self, ctx: &Ctx, services: &BTreeSet<ServiceName>) -> Result<Outcome<Status>> {
         let mut status = Status::default();
-        let mut view = View::load(ctx).await?;
-        status.begun = triggers::begin(ctx, &view).await?;
+        let mut services = services.clone();
+        services.extend(state::services_under_way(&mut ctx.read().await?).await?);
+        let mut view = View::load(ctx, &services).await?;
+        let triggers::Begun { begun, mut again } = triggers::begin(ctx, &view).await?;
+        status.begun = begun;
         let mut left: Vec<Place> = view.places();
         status.places = left.len();
         for _ in 0..ROUNDS_MAX {
@@ -65,6 +67,7 @@ impl Reconciler for Rollouts {
                     Err(problem) => {
                         tracing::warn!(service = %place.service, environment = %place.environment, %problem, "a rollout could not be carried on");
                         status.troubled.push(format!("{}/{}: {problem}", place.service, place.environment));
+                        again.entry(place.service).or_insert(TRY_AGAIN);
                     }
                 }
             }
@@ -72,20 +75,14 @@ impl Reconciler for Rollouts {
             if moved.is_empty() {
                 break;
             }
+            let moved_on: BTreeSet<ServiceName> = moved.iter().map(|place| place.service.clone()).collect();
             left = moved;
-            view = View::load(ctx).await?;
+            view = View::load(ctx, &moved_on).await?;
         }
-        status.under_way = view.open.len();
-        self.under_way.store(status.under_way > 0 || status.begun > 0, Ordering::Relaxed);
-        Ok(status)
-    }
-
-    async fn stirred(&self, ctx: &Ctx) {
-        if self.under_way.load(Ordering::Relaxed) {
-            ctx.platform().ports().clock.sleep(LOOK_AGAIN).await;
-        } else {
-            std::future::pending().await
-        }
+        let under_way = state::services_under_way(&mut ctx.read().await?).await?;
+        status.under_way = under_way.len();
+        again.extend(under_way.into_iter().map(|service| (service, LOOK_AGAIN)));
+        Ok(Outcome { status, again })
     }
 }
 
@@ -128,6 +125,9 @@ async fn remove(ctx: &Ctx, view: &View, place: &Place) -> Result<bool> {
 /// Nothing is under way: what is current is wanted, and nothing else.
 async fn keep(ctx: &Ctx, view: &View, place: &Place) -> Result<bool> {
     let Some(current) = view.currents.get(place) else { return Ok(false) };
+    if !view.is_told(place) {
+        return tell_newest(ctx, place).await;
+    }
     if current.stopped == Stopped::No && is_kept(view, place, current) {
         return Ok(false);
     }
@@ -148,6 +148,15 @@ async fn keep(ctx: &Ctx, view: &View, place: &Place) -> Result<bool> {
     Ok(changed)
 }
 
+/// Ledgers of earlier versions know rollouts by their id only: the newest of the place is told once more.
+async fn tell_newest(ctx: &Ctx, place: &Place) -> Result<bool> {
+    let mut tx = ctx.begin().await?;
+    let Some(newest) = state::latest_in(&mut tx, place).await? else { return Ok(false) };
+    tell(ctx, &mut tx, &newest).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
 /// Whether exactly the current rollout is wanted already. Spares the look at its release.
 fn is_kept(view: &View, place: &Place, current: &Current) -> bool {
     let alone =
@@ -166,7 +175,8 @@ async fn carry_on(ctx: &Ctx, view: &View, place: &Place, rollout: &Rollout) -> R
         Some(before) => side(ctx, before).await?,
         None => None,
     };
-    let (old_party, services) = (old.as_ref().map(|side| &side.party), services(view));
+    let old_party = old.as_ref().map(|side| &side.party);
+    let services = needed(&mut ctx.read().await?, &new).await?;
     let refused = check(&new.release.spec, place, &services, &rollout.settings).err();
     let now_wanted = wishes(place, old_party, Some((&new.party, rollout.state, rollout.step)));
     let believed = is_published(view, place, &now_wanted);
@@ -231,8 +241,16 @@ fn case<'a>(
     }
 }
 
-fn services(view: &View) -> BTreeSet<ServiceName> {
-    view.services.values().filter(|service| !service.removed).map(|service| service.service.clone()).collect()
+/// The services that a release needs and that are there.
+async fn needed(read: &mut impl Read, new: &Side) -> Result<BTreeSet<ServiceName>> {
+    let mut there = BTreeSet::new();
+    for need in new.release.spec.needs.values() {
+        if let api::manifest::Need::Service(service) = need {
+            let known: Option<ServiceState> = kernel::latest(read, service.as_str()).await?;
+            there.extend(known.filter(|known| !known.removed).map(|known| known.service));
+        }
+    }
+    Ok(there)
 }
 
 /// Records a step if it says something new.

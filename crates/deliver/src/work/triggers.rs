@@ -1,8 +1,9 @@
 //! Rollouts that nobody asks for in words: a setting of the service changed, a removed service is back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base::{Actor, Result, Time};
+use base::{Actor, Result, ServiceName, Time};
 use facts::{Fact, SettingChanged};
 use kernel::Ctx;
 
@@ -14,10 +15,17 @@ use crate::state;
 /// Changes of settings that come within this span lead to one rollout.
 const SETTLED: Duration = Duration::from_millis(1500);
 
-/// Begins the rollouts that are due. Returns how many.
-pub(super) async fn begin(ctx: &Ctx, view: &View) -> Result<usize> {
-    let mut begun = 0;
-    let changes = changes(ctx).await?;
+/// What was begun.
+pub(super) struct Begun {
+    pub begun: usize,
+    /// Services whose changes have not settled yet.
+    pub again: BTreeMap<ServiceName, Duration>,
+}
+
+/// Begins the rollouts that are due.
+pub(super) async fn begin(ctx: &Ctx, view: &View) -> Result<Begun> {
+    let mut out = Begun { begun: 0, again: BTreeMap::new() };
+    let mut changes = (None, Vec::new());
     for (place, current) in &view.currents {
         if view.open.contains_key(place) || view.removed(place) {
             continue;
@@ -27,16 +35,24 @@ pub(super) async fn begin(ctx: &Ctx, view: &View) -> Result<usize> {
                 Some((Cause::Restart, "the service was restored".to_owned(), Actor::platform("deliver.rollout")))
             }
             Stopped::Restoring => None,
-            Stopped::No => changed(ctx, place, current, &changes).await?,
+            Stopped::No => {
+                if changes.0.as_ref() != Some(&place.service) {
+                    changes = (Some(place.service.clone()), changes_of(ctx, &place.service).await?);
+                }
+                if let Some(left) = unsettled(ctx, place, current, &changes.1) {
+                    out.again.insert(place.service.clone(), left);
+                }
+                changed(ctx, place, current, &changes.1).await?
+            }
         };
         if let Some((cause, why, actor)) = due
             && let Some(side) = side(ctx, current.rollout).await?
         {
             start(ctx, current, &side, cause, why, actor).await?;
-            begun += 1;
+            out.begun += 1;
         }
     }
-    Ok(begun)
+    Ok(out)
 }
 
 /// A change of a setting that belongs to one service.
@@ -46,18 +62,33 @@ struct Change {
     actor: Actor,
 }
 
-/// Changes of services' own settings; what holds for the whole installation restarts nothing by itself.
-async fn changes(ctx: &Ctx) -> Result<Vec<Change>> {
-    let stored = store::facts_latest(&mut ctx.read().await?, SettingChanged::KIND).await?;
-    let mut changes = Vec::new();
-    for stored in stored {
-        let fact: SettingChanged =
-            serde_json::from_value(stored.body).map_err(|e| base::Problem::internal("fact-unreadable", e))?;
-        if fact.service.is_some() {
-            changes.push(Change { fact, at: stored.at, actor: stored.actor });
-        }
+impl Change {
+    /// Whether it concerns a place and came after what runs there was begun.
+    fn is_of(&self, place: &Place, current: &Current) -> bool {
+        self.fact.service.as_ref() == Some(&place.service)
+            && self.fact.environment.as_ref().is_none_or(|environment| *environment == place.environment)
+            && self.at > current.begun
     }
-    Ok(changes)
+}
+
+/// Changes of a service's own settings; what holds for the whole installation restarts nothing by itself.
+async fn changes_of(ctx: &Ctx, service: &ServiceName) -> Result<Vec<Change>> {
+    let mut read = ctx.read().await?;
+    let stored = store::facts_latest_beneath(&mut read, SettingChanged::KIND, service.as_str()).await?;
+    stored
+        .into_iter()
+        .map(|stored| {
+            let fact =
+                serde_json::from_value(stored.body).map_err(|e| base::Problem::internal("fact-unreadable", e))?;
+            Ok(Change { fact, at: stored.at, actor: stored.actor })
+        })
+        .collect()
+}
+
+/// How long until the newest change of a place has settled, if it has not.
+fn unsettled(ctx: &Ctx, place: &Place, current: &Current, changes: &[Change]) -> Option<Duration> {
+    let newest = changes.iter().filter(|change| change.is_of(place, current)).map(|change| change.at).max()?;
+    SETTLED.checked_sub(ctx.now().since(newest)).filter(|left| !left.is_zero())
 }
 
 /// Whether a setting changed since what is current was begun, and nobody has rolled out since.
@@ -67,11 +98,7 @@ async fn changed(
     current: &Current,
     changes: &[Change],
 ) -> Result<Option<(Cause, String, Actor)>> {
-    let ours = |change: &&Change| {
-        change.fact.service.as_ref() == Some(&place.service)
-            && change.fact.environment.as_ref().is_none_or(|environment| *environment == place.environment)
-            && change.at > current.begun
-    };
+    let ours = |change: &&Change| change.is_of(place, current);
     let Some(newest) = changes.iter().filter(ours).max_by_key(|change| change.at) else { return Ok(None) };
     if ctx.now().since(newest.at) < SETTLED {
         return Ok(None);

@@ -76,10 +76,10 @@ pub async fn cancel_open(world: &mut World) -> Option<Result<Value>> {
     let sight = world.look(false).await.expect("a world can be looked at");
     let open = sight.open_rollouts().into_iter().next()?;
     let mut request = Request::about("cancelRollout", "shop").at("rollout", open.rollout);
-    let subject = open.rollout.to_string();
-    let mut changes = sight.facts.iter().filter(|fact| fact.subject == subject).skip(1);
+    let facts = sight.all::<RolloutSeen>();
+    let mut changes = facts.iter().filter(|(_, seen)| seen.rollout == open.rollout).skip(1);
     // Who stops what is being stopped already changes nothing.
-    request.mutates = !changes.any(|fact| fact.cause.is_some());
+    request.mutates = !changes.any(|(fact, _)| fact.cause.is_some());
     Some(world.call(request).await)
 }
 
@@ -96,9 +96,7 @@ pub async fn serving(world: &mut World, environment: &str) -> Option<i64> {
 
 /// The newest rollout as the ledger has it.
 pub fn newest(sight: &Sight) -> RolloutSeen {
-    let mut all = sight.latest::<RolloutSeen>();
-    all.sort_by_key(|seen| seen.rollout);
-    all.pop().expect("there was a rollout")
+    sight.rollouts().pop().expect("there was a rollout")
 }
 
 /// The states of the newest rollout, in order.
@@ -124,7 +122,7 @@ pub async fn until(world: &mut World, state: RolloutState) -> bool {
         }
         world.rounds(1, Duration::from_millis(100)).await;
         let sight = world.look(false).await.expect("a world can be looked at");
-        if sight.open_rollouts().is_empty() && !sight.latest::<RolloutSeen>().is_empty() && !builds_open(&sight) {
+        if sight.open_rollouts().is_empty() && !sight.rollouts().is_empty() && !builds_open(&sight) {
             return false;
         }
     }

@@ -24,6 +24,7 @@ where
     let mut killed: BTreeMap<String, u64> = BTreeMap::new();
     for point in (1..=POINTS_MAX).step_by(stride) {
         let mut world = World::from_photo(&photo, base.seed).await;
+        world.sweeps = point.is_multiple_of(2);
         world.gate.plan(Plan::KillAt(point));
         story(&mut world).await;
         part.add(&world);

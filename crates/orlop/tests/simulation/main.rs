@@ -8,6 +8,7 @@ mod actions;
 mod deaths;
 mod deletion;
 mod install;
+mod plans;
 mod planted;
 mod points;
 mod random;

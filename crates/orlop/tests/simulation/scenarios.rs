@@ -122,7 +122,7 @@ async fn scaling_settings_removal_and_restoration() {
     let sight = world.come_to_rest(REST).await;
     let restarted = newest(&sight);
     assert_eq!(restarted.state, RolloutState::Succeeded);
-    assert_eq!(sight.latest::<facts::RolloutSeen>().len(), 2, "a setting leads to one rollout");
+    assert_eq!(sight.rollouts().len(), 2, "a setting leads to one rollout");
     world.call(service("removeService")).await.expect("it can be removed");
     let sight = world.come_to_rest(REST).await;
     assert_eq!(sight.instances.iter().filter(|seen| seen.state.is_running()).count(), 0);

@@ -9,7 +9,7 @@ use sim::Point;
 const CRATES: [&str; 7] = ["access", "catalog", "deliver", "kernel", "route", "run", "store"];
 
 /// What an effect looks like, and the kind of its points.
-const EFFECTS: [(&str, &str); 11] = [
+const EFFECTS: [(&str, &str); 12] = [
     (".commit()", "commit"),
     ("ctx.commit(", "commit"),
     ("ctx.commit_unkept(", "commit"),
@@ -17,6 +17,7 @@ const EFFECTS: [(&str, &str); 11] = [
     ("engine.stop(", "engine.stop"),
     ("engine.remove(", "engine.remove"),
     ("gateway.apply(", "gateway.apply"),
+    ("gateway.change(", "gateway.change"),
     ("objects.put(", "objects.put"),
     ("objects.delete(", "objects.delete"),
     ("sources.receive(", "sources.receive"),
@@ -28,12 +29,20 @@ const MACHINERY: [&str; 4] = ["store/src/tx.rs", "store/src/db.rs", "kernel/src/
 
 /// Lines that no story can reach, each with its reason. One that is reached all the same, or that
 /// is gone, fails the test.
-const UNREACHED: [(&str, &str, &str, &str); 1] = [(
-    "deliver/src/work/archive.rs",
-    "store",
-    "objects.delete",
-    "what fails its check fails the stream that is stored, so nothing is there to delete",
-)];
+const UNREACHED: [(&str, &str, &str, &str); 2] = [
+    (
+        "deliver/src/work/archive.rs",
+        "store",
+        "objects.delete",
+        "what fails its check fails the stream that is stored, so nothing is there to delete",
+    ),
+    (
+        "deliver/src/work/rollouts.rs",
+        "tell_newest",
+        "commit",
+        "only the ledger of an earlier version has a place whose newest rollout is not told under its name",
+    ),
+];
 
 /// An effect of the platform: its name says where it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -41,6 +41,7 @@ impl ProcessEngine {
         self.furnish(spec, &dir, &given).await?;
         let launch = self.launch(spec, generation, image.as_deref(), &dir, &given)?;
         self.keep(spec.id, &dir, &launch).await?;
+        self.news.watch(spec.id);
         let found = self.look(spec.id).await?;
         found.map(|found| found.seen(&self.data)).ok_or_else(|| {
             Problem::internal("keeper-failed", format!("the keeper of {} left no state", spec.id))

@@ -84,17 +84,6 @@ pub(super) fn all(data: &DataDir) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Whether a keeper has gone without leaving a last state.
-pub(super) fn any_lost(data: &DataDir) -> bool {
-    let lost = |id: InstanceId| {
-        let dir = data.instance(id);
-        let alive = files::is_locked(&dir).unwrap_or(true);
-        let state = || files::read::<State>(&dir.join(STATE)).ok().flatten();
-        !alive && state().is_some_and(|state| state.state.is_running())
-    };
-    data.ids().is_ok_and(|ids| ids.into_iter().any(lost))
-}
-
 /// A keeper has the lock and has not written yet.
 fn beginning(meta: &Meta) -> State {
     State {

@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use base::Generation;
+use base::{Generation, InstanceId};
 use ports::{ExitKind, InstanceState, LogStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit};
@@ -26,6 +26,8 @@ use crate::sys;
 
 /// Bytes taken from one output per turn of the loop, so that a flood delays nothing else.
 const READ_BYTES: usize = 64 << 10;
+/// How long the engine may take to hear of a new state; one that is not told is found in its turn.
+const TELL_WITHIN: Duration = Duration::from_millis(100);
 /// How often a state file is rewritten when only its evidence changed.
 const EVIDENCE_EVERY: Duration = Duration::from_secs(1);
 /// How long output is read after everything inside has ended.
@@ -33,7 +35,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Keeps the instance until it has ended. The lock is held all the time.
 pub(super) fn run(dir: PathBuf, launch: Launch, lock: File) -> Result<(), String> {
-    let mut book = Book::open(launch.generation)?;
+    let mut book = Book::open(launch.id, launch.generation)?;
     let listener = listen().and_then(|l| sys::signal_fd(&[libc::SIGTERM]).map(|s| (l, s)));
     for signal in [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT] {
         sys::ignore_signal(signal);
@@ -108,6 +110,7 @@ fn on_disk(plan: &Plan) -> Vec<PathBuf> {
 
 /// State and log: everything that outlives the keeper.
 struct Book {
+    id: InstanceId,
     state: State,
     log: Writer,
     written: Instant,
@@ -115,7 +118,7 @@ struct Book {
 }
 
 impl Book {
-    fn open(generation: Generation) -> Result<Self, String> {
+    fn open(id: InstanceId, generation: Generation) -> Result<Self, String> {
         let log = Writer::open(Path::new(files::LOG)).map_err(|e| format!("open the log: {e}"))?;
         let now = sys::now();
         let state = State {
@@ -130,7 +133,7 @@ impl Book {
             groups: Placed::default(),
             cpu_us: None,
         };
-        let book = Self { state, log, written: Instant::now(), dirty: false };
+        let book = Self { id, state, log, written: Instant::now(), dirty: false };
         files::write(Path::new(files::STATE), &book.state, true).map_err(|e| format!("write the state: {e}"))?;
         Ok(book)
     }
@@ -150,9 +153,10 @@ impl Book {
         self.state.evidence = evidence;
         self.save(true);
         if let Ok(socket) = UnixDatagram::unbound()
-            && socket.set_nonblocking(true).is_ok()
+            && socket.set_write_timeout(Some(TELL_WITHIN)).is_ok()
         {
-            let _ = socket.send_to(b"", files::NOTIFY_FROM_INSTANCE);
+            // Nobody listening is no harm: who comes reads the state.
+            let _ = socket.send_to(self.id.to_string().as_bytes(), files::NOTIFY_FROM_INSTANCE);
         }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::HostName;
 use facts::TrafficWanted;
@@ -14,16 +14,20 @@ pub(crate) struct Hosts {
     pub of: BTreeMap<Place, Vec<HostName>>,
     /// Why a place did not get what it asked for.
     pub problems: BTreeMap<Place, String>,
+    /// Who did not get which name because another has it.
+    pub waiting: BTreeSet<(HostName, Place)>,
 }
 
 /// Decides about host names: who had one keeps it while asking for it; a free one goes to the
-/// first in order of names. Names beneath the installation's domain are the platform's.
+/// first in order of names. Names beneath the installation's domain are the platform's. `before`
+/// has at least the names that these places have or ask for; those of other places stay theirs.
 pub(crate) fn hosts(wishes: &[TrafficWanted], before: &Claims, domain: &HostName) -> Hosts {
     let mut out = Hosts::default();
+    let here: BTreeSet<Place> = wishes.iter().map(place).collect();
     let open = wishes.iter().filter(|w| !w.closed);
-    let asked: Vec<(Place, &Vec<HostName>)> = open.map(|w| (place(w), &w.hosts)).collect();
+    let asked: BTreeMap<Place, &Vec<HostName>> = open.map(|w| (place(w), &w.hosts)).collect();
     for (host, owner) in before {
-        if asked.iter().any(|(place, hosts)| place == owner && hosts.contains(host)) {
+        if !here.contains(owner) || asked.get(owner).is_some_and(|hosts| hosts.contains(host)) {
             out.claims.insert(host.clone(), owner.clone());
         }
     }
@@ -35,6 +39,9 @@ pub(crate) fn hosts(wishes: &[TrafficWanted], before: &Claims, domain: &HostName
                 Err(problem) => {
                     out.problems.insert(place.clone(), problem);
                 }
+            }
+            if out.claims.get(host).is_some_and(|owner| *owner != place) {
+                out.waiting.insert((host.clone(), place.clone()));
             }
         }
         names.dedup();
@@ -127,6 +134,25 @@ mod tests {
             &[("x.example", "b")],
             &[("a", &["a-dev.localhost", "x.example"], ""), ("b", &["b-dev.localhost"], "")],
         );
+    }
+
+    #[test]
+    fn names_of_others_stay_theirs_and_who_waits_is_known() {
+        let asks = [wish("a", &["x.example"], false)];
+        check(
+            &asks,
+            &[("x.example", "b"), ("y.example", "b")],
+            &[("a", &["a-dev.localhost"], "already taken by service b")],
+        );
+        let place = |s: &str| Place { service: s.parse().unwrap(), environment: "dev".parse().unwrap() };
+        let before =
+            Claims::from([("x.example".parse().unwrap(), place("b")), ("y.example".parse().unwrap(), place("b"))]);
+        let out = hosts(&asks, &before, &"localhost".parse().unwrap());
+        assert_eq!(out.claims, before);
+        assert_eq!(out.waiting, BTreeSet::from([("x.example".parse().unwrap(), place("a"))]));
+        let both = [wish("a", &["x.example"], false), wish("b", &["y.example"], false)];
+        let out = hosts(&both, &before, &"localhost".parse().unwrap());
+        assert!(out.waiting.is_empty() && out.problems.is_empty(), "what is given up goes to who waited");
     }
 
     #[test]

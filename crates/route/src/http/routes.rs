@@ -7,9 +7,9 @@ use kernel::{Answer, Call, Ctx};
 /// The routes of a service, as last read back from the gateway.
 pub(crate) async fn list(ctx: Ctx, call: Call<ListRoutes>) -> Result<Answer<Page<Route>>> {
     let mut read = ctx.read().await?;
-    let all = kernel::all_latest::<RouteSeen>(&mut read).await?;
-    let mine = all.into_iter().filter(|(seen, _)| seen.service == call.path.service && !seen.hosts.is_empty());
-    Ok(Page::whole(mine.map(|(seen, _)| route(seen)).collect()).into())
+    let all = kernel::latest_of::<RouteSeen>(&mut read, &call.path.service).await?;
+    let open = all.into_iter().filter(|(seen, _)| !seen.hosts.is_empty());
+    Ok(Page::whole(open.map(|(seen, _)| route(seen)).collect()).into())
 }
 
 fn route(seen: RouteSeen) -> Route {

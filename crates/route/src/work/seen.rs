@@ -1,34 +1,52 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use base::{Generation, HostName, Result};
-use facts::{InstancesSeen, InstancesWanted, RouteSeen, ServedShare, TrafficWanted, place as subject};
+use base::{Generation, HostName, Result, ServiceName};
+use facts::{InstancesSeen, InstancesWanted, RouteSeen, ServedShare, TrafficWanted};
 use kernel::Ctx;
-use ports::{Backend, ProbeAnswer, Route};
+use ports::{Backend, GatewayStatus, ProbeAnswer, Route};
 
-use super::traffic::{Served, View};
+use super::traffic::{Decision, View};
 use crate::model::Place;
 
 /// A probe through the gateway may take this long.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Publishes what is served of each place. Returns whether something is still on its way.
-pub(crate) async fn publish(ctx: &Ctx, view: &View, served: &Served) -> Result<bool> {
-    let mut unsettled = false;
-    for (wish, generation) in &view.wishes {
+/// Publishes what is served of each place of these services. Returns the services of which
+/// something is still on its way.
+pub(crate) async fn publish(
+    ctx: &Ctx,
+    services: &BTreeSet<ServiceName>,
+    view: &View,
+    decision: &Decision,
+    gateway: &GatewayStatus,
+) -> Result<BTreeSet<ServiceName>> {
+    let told = Told::load(ctx, services).await?;
+    let mut unsettled = BTreeSet::new();
+    for (wish, generation) in view.wishes.iter().filter(|(wish, _)| services.contains(&wish.service)) {
         let place = Place { service: wish.service.clone(), environment: wish.environment.clone() };
-        let name = subject(&place.service, &place.environment);
-        let mut read = ctx.read().await?;
-        let before = kernel::latest_with::<RouteSeen>(&mut read, &name).await?;
-        let path = health_path(&mut read, &name).await?;
-        drop(read);
-        let route =
-            served.snapshot.routes.iter().find(|r| r.service == place.service && r.environment == place.environment);
-        let look =
-            Look { ctx, view, served, wish, place: &place, route, path, before: before.as_ref().map(|(fact, _)| fact) };
+        let (at, route) =
+            decision.routes.get(&place).map_or((Generation(0), None), |(at, route)| (*at, route.as_ref()));
+        let before = told.routes.get(&place);
+        let path = told.paths.get(&place).cloned();
+        let look = Look {
+            ctx,
+            view,
+            decision,
+            gateway,
+            wish,
+            place: &place,
+            route,
+            at,
+            path,
+            before: before.map(|(fact, _)| fact),
+        };
         let shares = look.shares().await;
-        unsettled |= shares.iter().any(|s| (s.weight == 0 && s.in_flight > 0) || (s.weight > 0 && !s.probe_ok));
+        if shares.iter().any(|s| (s.weight == 0 && s.in_flight > 0) || (s.weight > 0 && !s.probe_ok)) {
+            unsettled.insert(place.service.clone());
+        }
         let mut fact = look.fact(*generation, shares);
-        if let Some((old, old_generation)) = &before {
+        if let Some((old, old_generation)) = before {
             fact.since = old.since;
             if *old == fact && old_generation == generation {
                 continue;
@@ -42,39 +60,64 @@ pub(crate) async fn publish(ctx: &Ctx, view: &View, served: &Served) -> Result<b
     Ok(unsettled)
 }
 
+/// What others were told before, and by which path the health of a place is asked.
+#[derive(Default)]
+struct Told {
+    routes: BTreeMap<Place, (RouteSeen, Generation)>,
+    paths: BTreeMap<Place, String>,
+}
+
+impl Told {
+    async fn load(ctx: &Ctx, services: &BTreeSet<ServiceName>) -> Result<Self> {
+        let mut told = Self::default();
+        let mut read = ctx.read().await?;
+        for service in services {
+            for (fact, generation) in kernel::latest_of::<RouteSeen>(&mut read, service).await? {
+                let place = Place { service: fact.service.clone(), environment: fact.environment.clone() };
+                told.routes.insert(place, (fact, generation));
+            }
+            for (wanted, _) in kernel::latest_of::<InstancesWanted>(&mut read, service).await? {
+                let place = Place { service: wanted.service.clone(), environment: wanted.environment.clone() };
+                told.paths.extend(health_path(wanted).map(|path| (place, path)));
+            }
+        }
+        Ok(told)
+    }
+}
+
 /// The path that the newest set of a place names for its health.
-async fn health_path(read: &mut impl store::Read, name: &str) -> Result<Option<String>> {
-    let wanted: Option<InstancesWanted> = kernel::latest(read, name).await?;
-    Ok(wanted
-        .and_then(|w| w.sets.into_iter().next_back())
-        .and_then(|set| set.processes.into_iter().filter(|p| !p.task).find_map(|p| p.health))
-        .and_then(|health| health.path))
+fn health_path(wanted: InstancesWanted) -> Option<String> {
+    let newest = wanted.sets.into_iter().next_back()?;
+    newest.processes.into_iter().filter(|p| !p.task).find_map(|p| p.health)?.path
 }
 
 struct Look<'a> {
     ctx: &'a Ctx,
     view: &'a View,
-    served: &'a Served,
+    decision: &'a Decision,
+    gateway: &'a GatewayStatus,
     wish: &'a TrafficWanted,
     place: &'a Place,
     route: Option<&'a Route>,
+    /// The generation that the route came with.
+    at: Generation,
     path: Option<String>,
     before: Option<&'a RouteSeen>,
 }
 
 impl Look<'_> {
     fn fact(&self, generation: Generation, shares: Vec<ServedShare>) -> RouteSeen {
-        let hosts = self.served.hosts.of.get(self.place).cloned().unwrap_or_default();
-        let degraded = self.served.gateway.degraded.as_ref().map(|why| format!("the gateway is degraded: {why}"));
+        let hosts = self.decision.hosts.of.get(self.place).cloned().unwrap_or_default();
+        let degraded = self.gateway.degraded.as_ref().map(|why| format!("the gateway is degraded: {why}"));
         RouteSeen {
             service: self.place.service.clone(),
             environment: self.place.environment.clone(),
             generation,
-            snapshot: self.served.gateway.generation,
+            snapshot: self.at,
             url: hosts.first().map(|host| self.ctx.platform().url_of(host)).unwrap_or_default(),
             hosts,
             shares,
-            problem: self.served.hosts.problems.get(self.place).cloned().or(degraded).unwrap_or_default(),
+            problem: self.decision.hosts.problems.get(self.place).cloned().or(degraded).unwrap_or_default(),
             since: self.ctx.now(),
         }
     }
@@ -108,7 +151,7 @@ impl Look<'_> {
         let known = self.before.and_then(|b| b.shares.iter().find(|s| s.rollout == backend.rollout));
         if let Some(known) = known
             && known.probe_ok
-            && !self.served.changed.contains(self.place)
+            && self.before.is_some_and(|before| before.snapshot >= self.at)
         {
             return (known.probe.clone(), true);
         }
@@ -143,7 +186,7 @@ impl Look<'_> {
             .iter()
             .filter(|p| !p.task && !shared(p.rollout) && p.instances.iter().any(|i| i.address.is_some()))
             .map(|p| {
-                let of = |id| self.served.gateway.in_flight.iter().find(|(i, _)| *i == id).map_or(0, |(_, n)| *n);
+                let of = |id| self.gateway.in_flight.iter().find(|(i, _)| *i == id).map_or(0, |(_, n)| *n);
                 ServedShare {
                     rollout: p.rollout,
                     release: p.release,

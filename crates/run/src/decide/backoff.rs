@@ -20,6 +20,11 @@ pub(crate) fn next_start(tally: &Tally) -> Option<Time> {
     Some(tally.last_crash.plus(FIRST.saturating_mul(factor).min(LAST)))
 }
 
+/// When the count of crashes begins anew, if there were any.
+pub(crate) fn forgiven_at(tally: &Tally) -> Option<Time> {
+    (tally.crashes > 0).then(|| tally.last_crash.plus(FORGIVEN))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,6 @@ mod backoff;
 mod fleet;
 mod launch;
 
-pub(crate) use backoff::{CRASH_LOOP, next_start};
+pub(crate) use backoff::{CRASH_LOOP, forgiven_at, next_start};
 pub(crate) use fleet::{Act, Plan, Sight, Want, decide};
 pub(crate) use launch::{Launch, Site, spec};

@@ -14,14 +14,8 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListInstances>) -> Result<Answer<P
     let mut read = ctx.read().await?;
     let created: BTreeMap<InstanceId, _> =
         state::instances_of(&mut read, &call.path.service).await?.into_iter().map(|k| (k.id, k.created)).collect();
-    let prefix = format!("{}/", call.path.service);
     let mut items = Vec::new();
-    for stored in store::facts_latest(&mut read, <InstancesSeen as facts::Fact>::KIND).await? {
-        if !stored.subject.starts_with(&prefix) {
-            continue;
-        }
-        let fact: InstancesSeen =
-            serde_json::from_value(stored.body).map_err(|e| base::Problem::internal("fact-unreadable", e))?;
+    for (fact, _) in kernel::latest_of::<InstancesSeen>(&mut read, &call.path.service).await? {
         if call.query.environment.as_ref().is_some_and(|wanted| *wanted != fact.environment) {
             continue;
         }

@@ -1,5 +1,6 @@
 //! All SQL of this capability's own tables.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::{EnvironmentName, Generation, InstanceId, ProcessName, Result, RolloutId, ServiceName, Time};
@@ -7,12 +8,19 @@ use store::{Read, Row, Tx, args};
 
 use crate::model::{Key, Known, KnownState, Tally};
 
-const COLUMNS_ALL: &str = "SELECT id, service, environment, rollout, release_id, process, generation, stop_ms, state, crashed, \
-     created, stopping, ended FROM run_instance ORDER BY id";
+/// The services that these recorded instances belong to.
+pub(crate) async fn services_of(read: &mut impl Read, ids: &BTreeSet<InstanceId>) -> Result<BTreeSet<ServiceName>> {
+    let mut services = BTreeSet::new();
+    for id in ids {
+        let row = read.row("SELECT service FROM run_instance WHERE id = $1", args![*id]).await?;
+        services.extend(row.map(|row| row.parse::<ServiceName>("service")).transpose()?);
+    }
+    Ok(services)
+}
 
-/// Every recorded instance, oldest first.
-pub(crate) async fn instances(read: &mut impl Read) -> Result<Vec<Known>> {
-    read.rows(COLUMNS_ALL, args![]).await?.iter().map(known).collect()
+/// Whether an instance is recorded.
+pub(crate) async fn is_known(read: &mut impl Read, id: InstanceId) -> Result<bool> {
+    Ok(read.row("SELECT id FROM run_instance WHERE id = $1", args![id]).await?.is_some())
 }
 
 /// The recorded instances of a service, oldest first.
@@ -90,14 +98,14 @@ pub(crate) async fn delete(tx: &mut Tx, id: InstanceId) -> Result<()> {
     Ok(())
 }
 
-/// All crash counts.
-pub(crate) async fn tallies(read: &mut impl Read) -> Result<Vec<(RolloutId, ProcessName, Tally)>> {
-    const SQL: &str = "SELECT rollout, process, crashes, last_crash FROM run_tally";
-    let rows = read.rows(SQL, args![]).await?;
+/// Crash counts of the processes of a rollout.
+pub(crate) async fn tallies_of(read: &mut impl Read, rollout: RolloutId) -> Result<Vec<(ProcessName, Tally)>> {
+    const SQL: &str = "SELECT process, crashes, last_crash FROM run_tally WHERE rollout = $1";
+    let rows = read.rows(SQL, args![rollout]).await?;
     rows.iter()
         .map(|row| {
             let tally = Tally { crashes: row.number("crashes")?, last_crash: row.time("last_crash")? };
-            Ok((row.parse("rollout")?, row.parse("process")?, tally))
+            Ok((row.parse("process")?, tally))
         })
         .collect()
 }

@@ -1,27 +1,29 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{Generation, InstanceId, Result, Time};
+use base::{EnvironmentName, Generation, InstanceId, Result, ServiceName, Time};
 use facts::{Fact, InstanceSet, InstancesWanted, ProcessWanted, Replicas, RouteSeen};
-use kernel::{Ctx, Reconciler};
+use kernel::{Ctx, Outcome, Scope, ServiceReconciler};
 use ports::InstanceSeen;
 use serde::Serialize;
 
 use super::{drain, seen, start};
-use crate::decide::{Act, Plan, Sight, Want, decide};
+use crate::decide::{Act, Plan, Sight, Want, decide, forgiven_at};
 use crate::model::{Key, Known, KnownState, Tally};
 use crate::state;
 
 /// While a retired instance finishes its requests, it is looked at this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// What could not be brought into its wanted state is tried again after this.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// Makes the instances as they are wanted.
 #[derive(Default)]
 pub(crate) struct Instances {
-    /// Paces the next run; nothing is decided by it.
-    draining: AtomicBool,
+    /// Up to where the engine's news were read; nothing is decided by it.
+    mark: AtomicU64,
 }
 
 /// What a run did.
@@ -33,15 +35,17 @@ pub(crate) struct Status {
     stopped: usize,
     ended: usize,
     forgotten: usize,
-    /// Instances that the engine knows and nobody decided upon; they are left alone.
-    strangers: usize,
     next_look: Option<Time>,
 }
 
-/// Everything a run knows before it decides.
+/// A service in an environment.
+pub(crate) type Place = (ServiceName, EnvironmentName);
+
+/// Everything a run knows of its services before it decides.
+#[derive(Default)]
 pub(crate) struct View {
-    pub wishes: Vec<(InstancesWanted, Generation)>,
-    pub replicas: Vec<Replicas>,
+    pub wishes: BTreeMap<Place, (InstancesWanted, Generation)>,
+    pub replicas: BTreeMap<Place, Replicas>,
     pub known: BTreeMap<Key, Vec<Known>>,
     pub tallies: BTreeMap<Key, Tally>,
     pub seen: BTreeMap<InstanceId, InstanceSeen>,
@@ -59,80 +63,125 @@ pub(crate) struct Decided {
 }
 
 #[async_trait]
-impl Reconciler for Instances {
+impl ServiceReconciler for Instances {
     const NAME: &'static str = "run.instances";
     const EVERY: Duration = Duration::from_secs(5);
     const WAKES: &'static [&'static str] = &[InstancesWanted::KIND, Replicas::KIND, RouteSeen::KIND];
+    const SUBJECTS: &'static str = InstancesWanted::KIND;
     type Status = Status;
 
-    async fn reconcile(&self, ctx: &Ctx) -> Result<Status> {
-        let view = look(ctx).await?;
+    async fn reconcile(&self, ctx: &Ctx, services: &BTreeSet<ServiceName>) -> Result<Outcome<Status>> {
+        let view = look(ctx, services).await?;
         let mut decided = decide_all(ctx, &view);
         for one in &mut decided {
             one.new = new_instances(ctx, &view, one);
         }
         record(ctx, &view, &decided).await?;
-        let (mut status, troubles) = act(ctx, &view, &decided).await;
-        status.strangers = strangers(&view);
-        let retired = |one: &Decided| one.plan.acts.iter().any(|act| matches!(act, Act::Retire(_)));
-        self.draining.store(!view.busy.is_empty() || decided.iter().any(retired), Ordering::Relaxed);
-        seen::publish(ctx, &view, &decided, &troubles).await?;
-        Ok(status)
+        let (status, troubles) = act(ctx, &view, &decided).await;
+        let mut again = seen::publish(ctx, services, &view, &decided, &troubles).await?;
+        for one in &decided {
+            if let Some(after) = look_again(ctx.now(), &view, one, troubles.contains_key(&one.key)) {
+                let known = again.entry(one.key.service.clone()).or_insert(after);
+                *known = after.min(*known);
+            }
+        }
+        Ok(Outcome { status, again })
     }
 
     async fn stirred(&self, ctx: &Ctx) {
-        let pause = if self.draining.load(Ordering::Relaxed) { LOOK_AGAIN } else { Self::EVERY };
-        ctx.platform().ports().engine.changed(pause).await;
+        let engine = &ctx.platform().ports().engine;
+        // What came since the news were last asked for is not waited for.
+        let news = engine.news(self.mark.load(Ordering::Relaxed)).await;
+        if !news.is_ok_and(|(_, ids)| ids.is_some_and(|ids| !ids.is_empty())) {
+            engine.changed(Self::EVERY).await;
+        }
+    }
+
+    async fn news(&self, ctx: &Ctx) -> Result<Scope> {
+        let (mark, ids) = ctx.platform().ports().engine.news(self.mark.load(Ordering::Relaxed)).await?;
+        let scope = match ids {
+            None => Scope::Everything,
+            Some(ids) if ids.is_empty() => Scope::nothing(),
+            Some(ids) => Scope::Services(state::services_of(&mut ctx.read().await?, &ids).await?),
+        };
+        self.mark.store(mark, Ordering::Relaxed);
+        Ok(scope)
     }
 }
 
+/// When time alone may change what is to be done about a process.
+fn look_again(now: Time, view: &View, one: &Decided, is_troubled: bool) -> Option<Duration> {
+    let is_draining = one.plan.acts.iter().any(|act| matches!(act, Act::Retire(_)))
+        || view.known.get(&one.key).into_iter().flatten().any(|known| view.busy.contains(&known.id));
+    let spans = [
+        is_draining.then_some(LOOK_AGAIN),
+        is_troubled.then_some(TRY_AGAIN),
+        one.plan.again.filter(|at| *at > now).map(|at| at.since(now)),
+        forgiven_at(&one.plan.tally).filter(|at| *at > now).map(|at| at.since(now)),
+    ];
+    spans.into_iter().flatten().min()
+}
+
 /// Reads what is wanted, recorded and seen.
-async fn look(ctx: &Ctx) -> Result<View> {
-    let seen = ctx.platform().ports().engine.list().await?;
+async fn look(ctx: &Ctx, services: &BTreeSet<ServiceName>) -> Result<View> {
+    let mut view = View::default();
     let mut read = ctx.read().await?;
-    let wishes = kernel::all_latest::<InstancesWanted>(&mut read).await?;
-    let replicas = kernel::all_latest::<Replicas>(&mut read).await?.into_iter().map(|(r, _)| r).collect();
-    let mut known: BTreeMap<Key, Vec<Known>> = BTreeMap::new();
-    for one in state::instances(&mut read).await? {
-        known.entry(one.key.clone()).or_default().push(one);
+    for service in services {
+        for (wish, generation) in kernel::latest_of::<InstancesWanted>(&mut read, service).await? {
+            view.wishes.insert((wish.service.clone(), wish.environment.clone()), (wish, generation));
+        }
+        for (replicas, _) in kernel::latest_of::<Replicas>(&mut read, service).await? {
+            view.replicas.insert((replicas.service.clone(), replicas.environment.clone()), replicas);
+        }
+        for one in state::instances_of(&mut read, service).await? {
+            view.known.entry(one.key.clone()).or_default().push(one);
+        }
     }
-    let counts: BTreeMap<_, _> = state::tallies(&mut read).await?.into_iter().map(|(r, p, t)| ((r, p), t)).collect();
-    let mut view = View {
-        wishes,
-        replicas,
-        known,
-        tallies: BTreeMap::new(),
-        busy: BTreeSet::new(),
-        seen: seen.into_iter().filter(|s| s.environment.is_some()).map(|s| (s.id, s)).collect(),
-    };
-    view.tallies = view
-        .keys()
-        .into_iter()
-        .filter_map(|key| counts.get(&(key.rollout, key.process.clone())).map(|tally| (key.clone(), *tally)))
-        .collect();
+    let rollouts: BTreeSet<_> = view.keys().into_iter().map(|key| key.rollout).collect();
+    let mut counts = BTreeMap::new();
+    for rollout in rollouts {
+        for (process, tally) in state::tallies_of(&mut read, rollout).await? {
+            counts.insert((rollout, process), tally);
+        }
+    }
     drop(read);
+    let keys = view.keys().into_iter();
+    view.tallies =
+        keys.filter_map(|key| counts.get(&(key.rollout, key.process.clone())).map(|tally| (key, *tally))).collect();
+    view.seen = sight(ctx, &view).await?;
     view.busy = drain::busy(ctx, &view).await?;
     Ok(view)
 }
 
+/// What the engine sees of the recorded instances.
+pub(crate) async fn sight(ctx: &Ctx, view: &View) -> Result<BTreeMap<InstanceId, InstanceSeen>> {
+    let engine = &ctx.platform().ports().engine;
+    let mut seen = BTreeMap::new();
+    for known in view.known.values().flatten() {
+        seen.extend(engine.get(known.id).await?.map(|one| (known.id, one)));
+    }
+    Ok(seen)
+}
+
 impl View {
     /// Every process of every set that is wanted or recorded.
-    fn keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.known.keys().cloned().collect();
-        for (wish, _) in &self.wishes {
+    fn keys(&self) -> BTreeSet<Key> {
+        let mut keys: BTreeSet<Key> = self.known.keys().cloned().collect();
+        for (wish, _) in self.wishes.values() {
             for set in &wish.sets {
                 keys.extend(set.processes.iter().map(|process| key_of(wish, set, process)));
             }
         }
-        keys.sort();
-        keys.dedup();
         keys
+    }
+
+    fn wish(&self, key: &Key) -> Option<&(InstancesWanted, Generation)> {
+        self.wishes.get(&(key.service.clone(), key.environment.clone()))
     }
 
     /// What is wanted of a process of a set, and the generation of that wish.
     pub(crate) fn wanted(&self, key: &Key) -> Option<(&InstanceSet, &ProcessWanted, Generation)> {
-        let (wish, generation) =
-            self.wishes.iter().find(|(w, _)| w.service == key.service && w.environment == key.environment)?;
+        let (wish, generation) = self.wish(key)?;
         let set = wish.sets.iter().find(|set| set.rollout == key.rollout)?;
         let process = set.processes.iter().find(|process| process.process == key.process)?;
         Some((set, process, *generation))
@@ -140,10 +189,7 @@ impl View {
 
     /// The generation of the wish about a place, whatever it says.
     fn generation(&self, key: &Key) -> Generation {
-        self.wishes
-            .iter()
-            .find(|(w, _)| w.service == key.service && w.environment == key.environment)
-            .map_or(Generation(0), |(_, generation)| *generation)
+        self.wish(key).map_or(Generation(0), |(_, generation)| *generation)
     }
 
     /// How many instances of a process shall run: what a person asked for, else the manifest's least.
@@ -152,8 +198,7 @@ impl View {
             return 1;
         }
         self.replicas
-            .iter()
-            .find(|r| r.service == key.service && r.environment == key.environment)
+            .get(&(key.service.clone(), key.environment.clone()))
             .and_then(|r| r.processes.get(&key.process).copied())
             .unwrap_or(process.instances_min)
     }
@@ -280,9 +325,4 @@ async fn forget(ctx: &Ctx, id: InstanceId, generation: Generation) -> Result<()>
     let mut tx = ctx.begin().await?;
     state::delete(&mut tx, id).await?;
     tx.commit().await
-}
-
-fn strangers(view: &View) -> usize {
-    let known: std::collections::BTreeSet<_> = view.known.values().flatten().map(|k| k.id).collect();
-    view.seen.keys().filter(|id| !known.contains(id)).count()
 }

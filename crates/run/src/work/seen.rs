@@ -1,12 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use base::{EnvironmentName, Generation, Result, ServiceName, Time};
+use base::{Generation, Result, ServiceName, Time};
 use facts::{Fact, InstanceView, InstancesSeen, ProcessSeen};
 use kernel::Ctx;
 use ports::{ExitKind, InstanceSeen, InstanceState};
+use store::StoredFact;
 
-use super::instances::{Decided, View};
+use super::instances::{Decided, Place, View, sight};
 use crate::decide::next_start;
 use crate::model::{Key, Known, KnownState};
 use crate::state;
@@ -16,51 +17,73 @@ const LAST_LINES: usize = 20;
 /// A fact that differs from the last only in its evidence is published this often.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// Publishes what is seen of every place, where it says something new.
+/// Publishes what is seen of every place of these services, where it says something new. Returns
+/// the services of which something is held back for a while.
 pub(crate) async fn publish(
     ctx: &Ctx,
+    services: &BTreeSet<ServiceName>,
     view: &View,
     decided: &[Decided],
     troubles: &BTreeMap<Key, String>,
-) -> Result<()> {
-    let seen: BTreeMap<_, _> = ctx.platform().ports().engine.list().await?.into_iter().map(|s| (s.id, s)).collect();
-    let mut known: BTreeMap<Key, Vec<Known>> = BTreeMap::new();
-    for one in state::instances(&mut ctx.read().await?).await? {
-        known.entry(one.key.clone()).or_default().push(one);
+) -> Result<BTreeMap<ServiceName, Duration>> {
+    let mut now = View::default();
+    let mut read = ctx.read().await?;
+    let mut before: BTreeMap<Place, StoredFact> = BTreeMap::new();
+    for service in services {
+        for one in state::instances_of(&mut read, service).await? {
+            now.known.entry(one.key.clone()).or_default().push(one);
+        }
+        for stored in store::facts_latest_beneath(&mut read, InstancesSeen::KIND, service.as_str()).await? {
+            if let Ok(seen) = serde_json::from_value::<InstancesSeen>(stored.body.clone()) {
+                before.insert((seen.service, seen.environment), stored);
+            }
+        }
     }
-    let mut places: BTreeMap<(ServiceName, EnvironmentName), Vec<ProcessSeen>> = BTreeMap::new();
-    for (wish, _) in &view.wishes {
-        places.entry((wish.service.clone(), wish.environment.clone())).or_default();
-    }
+    drop(read);
+    let seen = sight(ctx, &now).await?;
+    let mut places: BTreeMap<Place, Vec<ProcessSeen>> = view.wishes.keys().map(|p| (p.clone(), Vec::new())).collect();
     for one in decided {
-        let records = known.get(&one.key).map_or(&[][..], Vec::as_slice);
+        let records = now.known.get(&one.key).map_or(&[][..], Vec::as_slice);
         if let Some(process) = process(ctx, view, one, records, &seen, troubles.get(&one.key)).await? {
             places.entry((one.key.service.clone(), one.key.environment.clone())).or_default().push(process);
         }
     }
-    for ((service, environment), processes) in places {
-        let generation = view
-            .wishes
-            .iter()
-            .find(|(w, _)| w.service == service && w.environment == environment)
-            .map_or(Generation(0), |(_, g)| *g);
-        publish_place(ctx, InstancesSeen { service, environment, generation, processes }).await?;
+    let mut again = BTreeMap::new();
+    for (place, processes) in places {
+        let generation = view.wishes.get(&place).map_or(Generation(0), |(_, generation)| *generation);
+        let (service, environment) = place.clone();
+        let fact = InstancesSeen { service, environment, generation, processes };
+        if publish_place(ctx, fact, before.get(&place)).await? == Told::Later {
+            again.insert(place.0, REFRESH);
+        }
     }
-    Ok(())
+    Ok(again)
 }
 
-async fn publish_place(ctx: &Ctx, fact: InstancesSeen) -> Result<()> {
-    let before = store::fact_latest(&mut ctx.read().await?, InstancesSeen::KIND, &fact.subject()).await?;
+/// What became of something that is seen.
+#[derive(PartialEq, Eq)]
+enum Told {
+    /// Others know it.
+    Now,
+    /// Only its evidence is new: others are told with the next change, or in a while.
+    Later,
+}
+
+async fn publish_place(ctx: &Ctx, fact: InstancesSeen, before: Option<&StoredFact>) -> Result<Told> {
     if let Some(before) = before {
-        let same: Option<InstancesSeen> = serde_json::from_value(before.body).ok();
+        let same: Option<InstancesSeen> = serde_json::from_value(before.body.clone()).ok();
+        if same.as_ref() == Some(&fact) {
+            return Ok(Told::Now);
+        }
         let fresh = ctx.now().since(before.at) < REFRESH;
-        if same.as_ref() == Some(&fact) || (fresh && same.is_some_and(|s| outline(&s) == outline(&fact))) {
-            return Ok(());
+        if fresh && same.is_some_and(|s| outline(&s) == outline(&fact)) {
+            return Ok(Told::Later);
         }
     }
     let mut tx = ctx.begin().await?;
     ctx.publish_at(&mut tx, &fact, fact.generation).await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(Told::Now)
 }
 
 /// A fact without what changes with every probe.

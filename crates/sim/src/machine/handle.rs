@@ -1,5 +1,6 @@
 //! The machine as an engine.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,10 @@ impl Engine for MachineHandle {
 
     async fn changed(&self, at_most: Duration) {
         self.clock.sleep(at_most.min(Duration::from_millis(500))).await;
+    }
+
+    async fn news(&self, mark: u64) -> Result<(u64, Option<BTreeSet<InstanceId>>)> {
+        self.gate.ask(self.life, "engine.news", || Ok((mark, Some(self.machine.news())))).await
     }
 
     async fn logs(&self, id: InstanceId, from: Option<LogCursor>, max: usize) -> Result<Vec<LogLine>> {

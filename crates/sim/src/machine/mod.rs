@@ -72,6 +72,8 @@ struct State {
     served: BTreeSet<ReleaseId>,
     calls: Vec<Call>,
     bug: Option<Bug>,
+    /// What was last told as news of each instance.
+    told: BTreeMap<InstanceId, InstanceSeen>,
     /// Real listening sockets, for suites that connect.
     listeners: Option<BTreeMap<InstanceId, Arc<TcpListener>>>,
 }
@@ -115,6 +117,17 @@ impl Machine {
         let seen: Vec<InstanceSeen> = state.instances.values().map(|life| life.seen(now)).collect();
         note_served(&mut state, now);
         seen
+    }
+
+    /// The instances that look otherwise than when this was last asked, or are gone.
+    pub(crate) fn news(&self) -> BTreeSet<InstanceId> {
+        let now = self.list();
+        let mut state = self.state.lock();
+        let now: BTreeMap<InstanceId, InstanceSeen> = now.into_iter().map(|seen| (seen.id, seen)).collect();
+        let differs = |id: &&InstanceId| now.get(*id) != state.told.get(*id);
+        let changed = now.keys().chain(state.told.keys()).filter(differs).copied().collect();
+        state.told = now;
+        changed
     }
 
     /// The orders so far.

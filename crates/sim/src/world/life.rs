@@ -123,8 +123,14 @@ impl World {
 
     /// One run of a reconciler. After a death the next life has begun.
     pub async fn reconcile(&mut self, name: &str) -> Ended<Result<serde_json::Value>> {
-        let (platform, name) = (self.platform().clone(), name.to_owned());
-        let ended = self.run(async move { platform.driver().run_once(&platform, &name).await }).await;
+        let (platform, name, sweeps) = (self.platform().clone(), name.to_owned(), self.sweeps);
+        let run = async move {
+            match sweeps {
+                true => platform.driver().run_once(&platform, &name).await,
+                false => platform.driver().run_due(&platform, &name).await,
+            }
+        };
+        let ended = self.run(run).await;
         self.after(ended).await
     }
 

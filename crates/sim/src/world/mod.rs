@@ -82,6 +82,9 @@ pub struct World {
     pub leaks: Vec<Leak>,
     /// Deaths of the control plane, each with its point.
     pub deaths: Vec<String>,
+    /// Whether each run of a reconciler looks at everything; otherwise only the first of a life does,
+    /// and all others look where they were woken for.
+    pub sweeps: bool,
     /// Done while the control plane stands at a point of [`crate::Plan::PauseAt`].
     pub interrupts: Vec<Request>,
     pub(crate) installation: Arc<dyn Installation>,
@@ -145,6 +148,7 @@ impl World {
             leaks: Vec::new(),
             deaths: Vec::new(),
             interrupts: Vec::new(),
+            sweeps: seed.is_multiple_of(2),
             installation,
             config,
             dir,

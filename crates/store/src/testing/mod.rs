@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod find;
+mod plans;
 mod postgres;
 
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use ports::{Clock, Random};
 use crate::chain::{Head, Link};
 use crate::{Options, StoredFact};
 
+pub(crate) use plans::note;
+pub use plans::{plan, statements};
 pub use postgres::Cluster;
 
 /// A wall clock that stands until it is moved; its monotonic side is real.

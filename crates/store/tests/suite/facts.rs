@@ -3,7 +3,9 @@ use std::time::Duration;
 use base::{Actor, FactSeq, Generation};
 use ports::Clock;
 use serde_json::json;
-use store::{NewFact, StoredFact, fact_latest, facts_after, facts_before, facts_latest};
+use store::{
+    NewFact, StoredFact, fact_latest, facts_after, facts_before, facts_latest, facts_latest_beneath, subjects_after,
+};
 
 use super::{World, code, fact, say};
 
@@ -46,11 +48,30 @@ pub async fn one_order_and_the_newest(w: World) {
         newest.iter().map(|f| (f.subject.as_str(), f.seq.0)).collect::<Vec<_>>(),
         [("shop/dev", 3), ("shop/prod", 1)]
     );
+    assert_eq!(subjects_after(&mut r, "deliver.rollout", "", 9).await.unwrap(), ["shop/dev", "shop/prod"]);
+    assert_eq!(subjects_after(&mut r, "deliver.rollout", "shop/dev", 1).await.unwrap(), ["shop/prod"]);
     let dynamic: &mut dyn store::Read = &mut r;
     assert_eq!(facts_latest(dynamic, "run.instances").await.unwrap().len(), 1);
     drop(r);
     let checked = store.verify_facts().await.unwrap();
     assert!(checked.ok && checked.facts == 4, "{checked:?}");
+}
+
+/// Names that are the beginning of others, and characters around the `/`.
+pub async fn what_is_beneath_a_name(w: World) {
+    let store = w.open().await;
+    for subject in
+        ["shop", "shop/dev", "shop/prod", "shop-2/dev", "shop0/dev", "sho/dev", "shop/dev/COLOUR", "shop.x/dev"]
+    {
+        say(&store, "a.b", subject).await;
+        say(&store, "a.c", subject).await;
+    }
+    let mut r = store.read().await.unwrap();
+    let found = facts_latest_beneath(&mut r, "a.b", "shop").await.unwrap();
+    let subjects: Vec<_> = found.iter().map(|f| f.subject.as_str()).collect();
+    assert_eq!(subjects, ["shop/dev", "shop/dev/COLOUR", "shop/prod"]);
+    assert!(found.iter().all(|f| f.kind == "a.b"));
+    assert!(facts_latest_beneath(&mut r, "a.b", "sh").await.unwrap().is_empty());
 }
 
 pub async fn pages_by_kind_and_prefix(w: World) {
