@@ -87,6 +87,8 @@ pub struct InstanceSpec {
     pub command: Vec<String>,
     /// The environment, complete: nothing is inherited. `PORT` is added by the engine where `port` is true.
     pub env: BTreeMap<String, Secret<String>>,
+    /// Values that the engine keeps out of the log and of what it tells, by the name that stands there instead.
+    pub hidden: BTreeMap<String, Secret<String>>,
     /// Whether the engine shall give it a port to listen on (in `PORT`).
     pub port: bool,
     /// How to find out whether it is ready; `None`: it is ready once it runs.

@@ -23,6 +23,8 @@ pub(crate) struct Launch {
     pub(crate) plan: Plan,
     /// How connections to services that it needs are made, if it has any.
     pub(crate) calls: Option<Calls>,
+    /// Values that are kept out of the log, by name.
+    pub(crate) hidden: BTreeMap<String, String>,
     pub(crate) cgroups: Vec<Group>,
 }
 

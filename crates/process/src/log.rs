@@ -6,6 +6,7 @@
 
 mod lines;
 mod read;
+mod redact;
 mod write;
 
 use base::Time;
@@ -13,6 +14,7 @@ use ports::{LogCursor, LogLine, LogStream};
 
 pub(crate) use lines::Splitter;
 pub(crate) use read::{after, tail};
+pub(crate) use redact::Redactor;
 pub(crate) use write::Writer;
 
 /// Most segments of one instance; with their size they make up [`base::limits::LOG_BYTES_MAX`].

@@ -1,5 +1,6 @@
 //! The faked machine keeps what every engine promises.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,7 @@ impl World for Bench {
             tasks_max: 16,
             disk_max: Bytes(1 << 20),
             deadline: None,
+            hidden: BTreeMap::new(),
             stop_grace: Duration::from_secs(5),
         }
     }

@@ -69,6 +69,7 @@ pub(crate) fn task(build: &Build, id: InstanceId, plan: &Plan, site: &BuildSite)
             .map(str::to_owned)
             .to_vec(),
         env: variables(site),
+        hidden: hidden(site),
         port: false,
         health: None,
         network: Network::Host,
@@ -82,6 +83,24 @@ pub(crate) fn task(build: &Build, id: InstanceId, plan: &Plan, site: &BuildSite)
     }
 }
 
+/// What must not be seen in a build's output of the variables that the operator handed on: what the
+/// name calls a secret, and the name and password in an address.
+fn hidden(site: &BuildSite) -> BTreeMap<String, Secret<String>> {
+    let marked = |name: &str| ["TOKEN", "PASSWORD", "SECRET", "KEY", "AUTH"].iter().any(|word| name.contains(word));
+    let part = |(name, value): (&String, &String)| {
+        let secret = if marked(&name.to_ascii_uppercase()) { value.as_str() } else { user_info(value)? };
+        Some((name.clone(), Secret::new(secret.to_owned())))
+    };
+    site.passed.iter().filter_map(part).collect()
+}
+
+/// `ada:secret` of `http://ada:secret@proxy:3128` (RFC 3986 §3.2.1).
+fn user_info(address: &str) -> Option<&str> {
+    let (_, rest) = address.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    authority.rsplit_once('@').map(|(user, _)| user)
+}
+
 fn variables(site: &BuildSite) -> BTreeMap<String, Secret<String>> {
     let own =
         [("PATH", site.path.as_str()), ("HOME", "/home/app"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8"), ("CI", "1")];
@@ -92,6 +111,24 @@ fn variables(site: &BuildSite) -> BTreeMap<String, Secret<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_operator_hands_on_in_confidence_is_hidden() {
+        let passed = [("HTTP_PROXY", "http://ada:pass@proxy:3128/x@y"), ("NO_PROXY", "a,b@c"), ("NPM_TOKEN", "npm_1")];
+        let site = BuildSite {
+            path: String::new(),
+            passed: passed.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            host_paths: Vec::new(),
+            cpu: MilliCpu(1),
+            memory: Bytes(1),
+            disk: Bytes(1),
+            tasks: 1,
+            deadline: STOP,
+        };
+        let hidden = hidden(&site);
+        let shown: Vec<_> = hidden.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect();
+        assert_eq!(shown, [("HTTP_PROXY", "ada:pass"), ("NPM_TOKEN", "npm_1")]);
+    }
 
     #[test]
     fn only_what_the_operator_names_is_handed_on() {

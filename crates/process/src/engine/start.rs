@@ -199,6 +199,7 @@ impl ProcessEngine {
             },
             calls: order::calls(spec, self.options.gateway.as_deref()),
             cgroups: self.groups.clone(),
+            hidden: spec.hidden.iter().map(|(name, value)| (name.clone(), value.expose().clone())).collect(),
         })
     }
 

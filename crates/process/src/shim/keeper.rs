@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{Generation, InstanceId};
@@ -20,7 +21,7 @@ use super::outward::Outward;
 use crate::cgroup::Placed;
 use crate::files::{self, State};
 use crate::launch::{Launch, Limits, Plan, Scratch};
-use crate::log::{Splitter, Writer};
+use crate::log::{Redactor, Splitter, Writer};
 use crate::sandbox::{self, Message, Running};
 use crate::sys;
 
@@ -35,7 +36,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Keeps the instance until it has ended. The lock is held all the time.
 pub(super) fn run(dir: PathBuf, launch: Launch, lock: File) -> Result<(), String> {
-    let mut book = Book::open(launch.id, launch.generation)?;
+    let redactor = Arc::new(Redactor::of(&launch.hidden));
+    let mut book = Book::open(launch.id, launch.generation, Arc::clone(&redactor))?;
     let listener = listen().and_then(|l| sys::signal_fd(&[libc::SIGTERM]).map(|s| (l, s)));
     for signal in [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT] {
         sys::ignore_signal(signal);
@@ -56,7 +58,7 @@ pub(super) fn run(dir: PathBuf, launch: Launch, lock: File) -> Result<(), String
                 grace: Duration::from_millis(stop_grace_ms),
                 deadline: deadline_ms.map(Duration::from_millis),
                 began: now,
-                outputs: [Output::new(LogStream::Out), Output::new(LogStream::Err)],
+                outputs: [LogStream::Out, LogStream::Err].map(|stream| Output::new(stream, &redactor)),
                 scratch: 0,
                 cause: None,
                 kill_at: None,
@@ -113,12 +115,13 @@ struct Book {
     id: InstanceId,
     state: State,
     log: Writer,
+    redactor: Arc<Redactor>,
     written: Instant,
     dirty: bool,
 }
 
 impl Book {
-    fn open(id: InstanceId, generation: Generation) -> Result<Self, String> {
+    fn open(id: InstanceId, generation: Generation, redactor: Arc<Redactor>) -> Result<Self, String> {
         let log = Writer::open(Path::new(files::LOG)).map_err(|e| format!("open the log: {e}"))?;
         let now = sys::now();
         let state = State {
@@ -133,7 +136,12 @@ impl Book {
             groups: Placed::default(),
             cpu_us: None,
         };
-        let book = Self { id, state, log, written: Instant::now(), dirty: false };
+        let mut book = Self { id, state, log, redactor, written: Instant::now(), dirty: false };
+        let left_out = book.redactor.left_out;
+        if left_out > 0 {
+            let told = format!("{left_out} secrets are too long to be looked for in what the program says");
+            let _ = book.log.line(now, LogStream::Platform, &told);
+        }
         files::write(Path::new(files::STATE), &book.state, true).map_err(|e| format!("write the state: {e}"))?;
         Ok(book)
     }
@@ -144,6 +152,7 @@ impl Book {
 
     /// A new state: on disk before anybody is told.
     fn enter(&mut self, state: InstanceState, evidence: String) {
+        let evidence = self.redactor.text(&evidence);
         let _ = self.log.line(sys::now(), LogStream::Platform, &evidence);
         if !state.is_running() {
             let _ = self.log.sync();
@@ -162,6 +171,7 @@ impl Book {
 
     /// The same state seen again, with newer evidence. Written now and then.
     fn refresh(&mut self, evidence: String) {
+        let evidence = self.redactor.text(&evidence);
         self.dirty |= self.state.evidence != evidence;
         self.state.evidence = evidence;
         if self.dirty && self.written.elapsed() >= EVIDENCE_EVERY {
@@ -186,8 +196,8 @@ struct Output {
 }
 
 impl Output {
-    fn new(stream: LogStream) -> Self {
-        Self { stream, splitter: Splitter::default(), open: true }
+    fn new(stream: LogStream, redactor: &Arc<Redactor>) -> Self {
+        Self { stream, splitter: Splitter::new(Arc::clone(redactor)), open: true }
     }
 
     /// Takes what is there, at most one buffer. `false` when there was nothing.

@@ -150,6 +150,7 @@ impl Bench {
             tasks_max: 64,
             disk_max: Bytes(64 << 20),
             deadline: Some(Duration::from_secs(60)),
+            hidden: BTreeMap::new(),
             stop_grace: Duration::from_secs(5),
         }
     }

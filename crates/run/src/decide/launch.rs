@@ -62,6 +62,7 @@ pub(crate) fn spec(launch: &Launch<'_>) -> Result<InstanceSpec> {
         workdir: "/app".to_owned(),
         command,
         env: variables(launch)?,
+        hidden: hidden(set, launch.settings),
         port,
         health: port.then(|| health(process)),
         network: Network::Only(connects(set)),
@@ -121,6 +122,12 @@ pub(crate) fn variables(launch: &Launch<'_>) -> Result<BTreeMap<String, Secret<S
     put("ORLOP_RELEASE", set.number.to_string());
     put("ORLOP_INSTANCE", id.to_string());
     Ok(out)
+}
+
+/// What must not be seen in the output: the values of secrets.
+fn hidden(set: &InstanceSet, settings: &BTreeMap<SettingName, Secret<String>>) -> BTreeMap<String, Secret<String>> {
+    let secrets = set.settings.iter().filter(|setting| setting.secret);
+    secrets.filter_map(|s| Some((s.name.to_string(), settings.get(&s.name)?.clone()))).collect()
 }
 
 /// The recipe's variables, with what they refer to put in: `/app/bin:${PATH}`.
