@@ -3,6 +3,7 @@
 
 mod bench;
 mod command;
+mod mutants;
 mod rules;
 mod source;
 mod test;
@@ -23,6 +24,7 @@ Usage: cargo xtask <command>
   bench [NAME]... [--quick] [--json] [--install-peers]
                                    speed and cost beside nginx and HAProxy; writes docs/benchmarks.md
   bench --list                     the benchmarks
+  mutants [ARGUMENT]...            changes the deciding code in small ways; the tests must notice each
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Some((verb, rest)) if verb == "tidy" => tidy::main(rest),
         Some((verb, rest)) if verb == "test" => test::main(rest),
         Some((verb, rest)) if verb == "bench" => bench::main(rest),
+        Some((verb, rest)) if verb == "mutants" => mutants::main(rest),
         Some((verb, _)) if matches!(verb.as_str(), "help" | "--help" | "-h") => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -30,6 +30,8 @@ pub struct Rules {
     pub commands: BTreeMap<String, String>,
     /// Files and folders of the control plane that may change something without a port = reason.
     pub effects: BTreeMap<String, String>,
+    /// Files and folders that may open connections to other places = reason.
+    pub egress: BTreeMap<String, String>,
     /// Files and folders outside a `state` room that may hold SQL = reason.
     pub sql: BTreeMap<String, String>,
     /// Crates whose production code must not be able to panic, and the lints that see to it.

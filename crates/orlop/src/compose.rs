@@ -52,6 +52,7 @@ pub(crate) async fn compose(
         system.not_before(recorded);
     }
     store.lead().await?;
+    store.keep_anchor_in(&place.anchor_file()).await?;
     let vault = SettingVault::new(store.clone(), key, Arc::clone(&random));
     let objects: Arc<dyn Objects> = Arc::new(cloud::Objects::in_folder(&place.objects_dir())?);
     let ports = Ports {

@@ -71,6 +71,9 @@ impl Control {
         self.server.serve(self.router, stop).await;
         watch.abort();
         self.platform.driver().stop().await;
+        if let Err(problem) = self.platform.store().renew_anchor().await {
+            tracing::warn!(%problem, "the anchor of the audit trail could not be renewed");
+        }
     }
 }
 

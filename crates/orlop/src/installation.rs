@@ -164,6 +164,11 @@ impl Installation {
         self.data.join("master.key")
     }
 
+    /// What the audit trail was when it was last seen: finds a database that was replaced by an older copy.
+    pub(crate) fn anchor_file(&self) -> PathBuf {
+        self.data.join("audit.anchor")
+    }
+
     /// Sources, artifacts and logs of builds.
     pub(crate) fn objects_dir(&self) -> PathBuf {
         self.data.join("objects")

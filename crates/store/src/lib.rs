@@ -19,6 +19,7 @@
     )
 )]
 
+mod anchored;
 mod chain;
 mod db;
 mod dialect;

@@ -7,6 +7,7 @@ use ports::{Clock, Random};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
+use crate::anchored::Kept;
 use crate::db::Db;
 use crate::options::{Backend, CommitHook, Migration, Options};
 use crate::read::{Held, Read, Reader};
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     /// Tells our own notifications from those of other processes.
     pub(crate) origin: String,
     listener: std::sync::OnceLock<AbortHandle>,
+    pub(crate) anchors: std::sync::OnceLock<Kept>,
 }
 
 /// Shorter keys would be the weak side of HMAC-SHA256 (RFC 2104, section 3).
@@ -78,6 +80,7 @@ impl Store {
                 origin,
                 epoch: AtomicI64::new(0),
                 listener: std::sync::OnceLock::new(),
+                anchors: std::sync::OnceLock::new(),
             }),
         };
         Ok((store, options.migrations))
@@ -139,6 +142,9 @@ impl Store {
 
     /// Ends all connections after their transactions have ended.
     pub async fn close(self) {
+        if let Err(problem) = self.renew_anchor().await {
+            tracing::warn!(%problem, "the anchor of the audit trail could not be renewed");
+        }
         if let Some(listener) = self.inner.listener.get() {
             listener.abort();
         }

@@ -1,6 +1,6 @@
 //! Words that code may hold in few places only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
 use crate::rules::covers;
@@ -90,10 +90,43 @@ pub fn commands(tree: &Tree) -> Vec<Finding> {
     found
 }
 
+/// Words of code that opens a connection to somewhere, or asks where a name leads.
+const CONNECTS: [&str; 9] = [
+    "reqwest",
+    "TcpStream::connect",
+    "TcpSocket",
+    "UdpSocket",
+    "net::connect",
+    "lookup_host",
+    "to_socket_addrs",
+    "ToSocketAddrs",
+    "HttpConnector",
+];
+
+/// The platform asks nobody at an address that a user can choose: each place that opens connections
+/// says where to. The first that must will need a client that resolves once, refuses private ranges
+/// and follows no redirect unseen.
+pub fn egress(tree: &Tree) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (path, source) in &tree.sources {
+        let ships = path.starts_with("crates/") && path.contains("/src/") && !is_test_path(path);
+        if !ships || covers(tree.rules.egress.keys(), path) {
+            continue;
+        }
+        let lines: BTreeSet<usize> = CONNECTS.iter().flat_map(|word| source.lines_with(word)).collect();
+        for line in lines.into_iter().filter(|line| !source.is_test_line(*line)) {
+            let fix = "ask through a port, or say in [egress] of xtask/rules.toml where it goes and who chooses that";
+            found.push(Finding::new(path, Some(line), "a connection to elsewhere may not be opened here", fix));
+        }
+    }
+    found
+}
+
 /// An exception for something that is gone is one for whatever comes there next.
 pub fn exceptions(tree: &Tree) -> Vec<Finding> {
     let rules = &tree.rules;
-    let lists = [&rules.commands, &rules.unsafe_code, &rules.effects, &rules.sql, &rules.rooms.exceptions];
+    let lists =
+        [&rules.commands, &rules.egress, &rules.unsafe_code, &rules.effects, &rules.sql, &rules.rooms.exceptions];
     let alone = rules.left_alone.values().flatten();
     let mut found = Vec::new();
     for path in lists.into_iter().flat_map(BTreeMap::keys).chain(alone) {

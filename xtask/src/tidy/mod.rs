@@ -80,6 +80,7 @@ const RULES: &[Rule] = &[
         why: "whatever changes the outside has a point where the simulation can end the control plane",
         check: effects::effects,
     },
+    Rule { name: "egress", why: "nobody can make the platform ask an address of their choice", check: code::egress },
     Rule { name: "exceptions", why: "an exception ends with what it was made for", check: code::exceptions },
     Rule { name: "strict-lints", why: "what serves users cannot panic", check: code::strict_lints },
     Rule { name: "unfinished", why: "a change is finished when it lands", check: code::unfinished },

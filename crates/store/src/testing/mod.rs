@@ -15,7 +15,8 @@ use base::{Digest, Secret, Time};
 use ports::{Clock, Random};
 
 use crate::chain::{Head, Link};
-use crate::{Options, StoredFact};
+use crate::verify::verify;
+use crate::{Options, Store, StoredFact, Tx, Verification};
 
 pub(crate) use plans::note;
 pub use plans::{plan, statements};
@@ -90,6 +91,16 @@ pub fn options(url: &str, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Opt
         random,
         hook: None,
     }
+}
+
+/// Checks the whole log as a transaction sees it: what was changed in it can be judged and undone.
+pub async fn verify_in(store: &Store, tx: &mut Tx) -> base::Result<Verification> {
+    verify(&store.inner.audit_key, tx, Head::start()).await
+}
+
+/// The hash before the first fact.
+pub fn chain_start() -> Digest {
+    Head::start().hash
 }
 
 /// The hash that this fact would have after one with the hash `before`: what somebody who can write

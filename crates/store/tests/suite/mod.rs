@@ -1,5 +1,6 @@
 mod crashes;
 mod dump;
+mod exhaust;
 mod facts;
 mod faults;
 mod jobs;
@@ -51,6 +52,10 @@ cases! {
     tamper::a_fork_is_found,
     tamper::a_forged_end_is_not_built_upon,
     tamper::going_back_is_found_with_an_anchor,
+    exhaust::every_record_and_every_tampering,
+    exhaust::every_older_copy_is_found,
+    exhaust::a_forged_anchor_is_found,
+    exhaust::the_anchor_follows_the_log,
     jobs::a_job_runs_once,
     jobs::a_key_is_unique_until_finished,
     jobs::order_and_time,
