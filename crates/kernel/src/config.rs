@@ -225,6 +225,21 @@ impl Config {
         toml::to_string_pretty(self).map_err(|e| Problem::internal("config-dump", e))
     }
 
+    /// The same to be shown: the database's password is masked.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        if let Some((head, user, rest)) = user_information(&self.database)
+            && let Some((name, _)) = user.split_once(':')
+        {
+            self.database = format!("{head}{name}:{MASKED}{rest}");
+        }
+        if let Some((before, behind)) = self.database.split_once(PASSWORD_PARAMETER) {
+            let after = behind.find('&').and_then(|end| behind.get(end..)).unwrap_or_default();
+            self.database = format!("{before}{PASSWORD_PARAMETER}{MASKED}{after}");
+        }
+        self
+    }
+
     /// The URL of the state database.
     pub fn database_url(&self) -> String {
         if self.database.is_empty() {
@@ -236,6 +251,26 @@ impl Config {
 }
 
 const LOCALHOST: &str = "localhost";
+/// Stands where a password stood.
+const MASKED: &str = "MASKED";
+/// Where PostgreSQL takes a password besides.
+const PASSWORD_PARAMETER: &str = "password=";
+
+/// Whether a URL carries a password (RFC 3986 §3.2.1).
+pub fn has_password(url: &str) -> bool {
+    user_information(url).is_some_and(|(_, user, _)| user.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
+        || url.contains(PASSWORD_PARAMETER)
+}
+
+/// What stands before, in and behind the user information of a URL.
+fn user_information(url: &str) -> Option<(&str, &str, &str)> {
+    let begin = url.find("://")?.saturating_add("://".len());
+    let (head, rest) = url.split_at_checked(begin)?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let at = rest.get(..end)?.rfind('@')?;
+    let (user, behind) = rest.split_at_checked(at)?;
+    Some((head, user, behind))
+}
 
 /// Variables that begin with the prefix and are not keys.
 const NOT_KEYS: [&str; 6] = ["ORLOP_DATA", "ORLOP_CONFIG", "ORLOP_URL", "ORLOP_TOKEN", "ORLOP_LOG", "ORLOP_BIN"];
@@ -383,5 +418,19 @@ mod tests {
         let config = load("", &[], &[]).unwrap();
         let again = load(&config.dump().unwrap(), &[], &[]).unwrap();
         assert_eq!(config.dump().unwrap(), again.dump().unwrap());
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_seen_and_masked() {
+        let check = |url: &str, has: bool, shown: &str| {
+            assert_eq!(has_password(url), has, "{url}");
+            let config = Config { database: url.to_owned(), ..Config::defaults(Path::new("/data")) };
+            assert_eq!(config.without_secrets().database, shown);
+        };
+        check("", false, "");
+        check("sqlite:/data/a:b@c.db", false, "sqlite:/data/a:b@c.db");
+        check("postgres://orlop@db/orlop", false, "postgres://orlop@db/orlop");
+        check("postgres://orlop:pa@ss:w@db/orlop?x=@", true, "postgres://orlop:MASKED@db/orlop?x=@");
+        check("postgres://db/orlop?password=x&a=b", true, "postgres://db/orlop?password=MASKED&a=b");
     }
 }

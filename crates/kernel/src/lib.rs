@@ -21,13 +21,13 @@ mod reconcile;
 
 pub use admission::{Admission, Hook, Wish};
 pub use capability::{Capability, DoctorCheck};
-pub use config::Config;
+pub use config::{Config, has_password};
 pub use ctx::{Answer, Ctx, RequestInfo, all_latest, latest, latest_of, latest_with};
 pub use driver::{Driver, ReconcilerReport};
 pub use endpoints::{Call, Endpoints, ErasedHandler, Event, EventStream, Mounted, RawCall, RawReply, event_stream};
 pub use housekeeping::housekeeping;
 pub use jobs::{Job, JobOutcome};
-pub use permit::{Authority, Credential, Identity, Permit, Role, Target, authorize};
+pub use permit::{Authority, Credential, Identity, Permit, RightsWatch, Role, Target, authorize};
 pub use platform::{Platform, Ports};
 pub use ports::ByteStream;
 pub use reconcile::{Outcome, Reconciler, Scope, ServiceReconciler};

@@ -3,6 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::{Access, Action};
 use async_trait::async_trait;
 use base::{Actor, PersonName, Problem, Result, Secret, ServiceName, TeamName, TokenId};
+use facts::{Fact as _, PersonChanged, TeamState, TokenChanged};
+use tokio::sync::broadcast;
 
 use crate::Platform;
 
@@ -119,6 +121,35 @@ pub async fn authorize(
     let target = target(platform, access, params).await?;
     authority.decide(&identity, access, &target)?;
     Ok(Permit { identity, target })
+}
+
+/// Notices that somebody's rights may be other ones than they were.
+pub struct RightsWatch(broadcast::Receiver<store::Wake>);
+
+impl RightsWatch {
+    /// From now on.
+    pub fn new(platform: &Platform) -> Self {
+        Self(platform.store().wakes())
+    }
+
+    /// Waits for the next change. What time alone ends, the life of a token, is none.
+    pub async fn changed(&mut self) {
+        loop {
+            match self.0.recv().await {
+                Ok(wake) if !touches_rights(&wake.kind) => {}
+                // Who lags behind may have missed one.
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                // The store is closing, and whoever waits here ends with it.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Whether a wake-up of this kind may mean that somebody's rights are other ones now.
+fn touches_rights(kind: &str) -> bool {
+    let kinds = [TokenChanged::KIND, PersonChanged::KIND, TeamState::KIND, facts::ServiceState::KIND, store::ANYTHING];
+    kinds.contains(&kind)
 }
 
 async fn target(platform: &Platform, access: Access, params: &BTreeMap<String, String>) -> Result<Target> {

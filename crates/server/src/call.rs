@@ -92,12 +92,25 @@ async fn carry_out(
         last_event_id: text(&head.headers, "last-event-id"),
         head,
     };
-    let still = Still { platform: platform.clone(), credential, access: row.access, params: call.path.clone() };
+    let still = Still {
+        platform: platform.clone(),
+        credential,
+        access: row.access,
+        params: call.path.clone(),
+        identity: permit.identity().clone(),
+    };
     let ctx = Ctx::new(platform.clone(), permit, Some(info));
-    Ok(match (one.handler)(ctx, call).await? {
-        RawReply::Events(events) => (RawReply::Events(still.watch(events)), false),
-        reply => (reply, false),
-    })
+    let work = (one.handler)(ctx, call);
+    let reply = match row.shape {
+        Shape::Json | Shape::Events => work.await?,
+        // What takes long to send is not taken any more once its sender has lost the right to it.
+        Shape::Upload | Shape::Raw => tokio::select! {
+            biased;
+            problem = still.lost() => return Err(problem),
+            reply = work => reply?,
+        },
+    };
+    Ok((still.guard(reply), false))
 }
 
 /// A public call has no actor whose key it could be.

@@ -2,49 +2,83 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::Access;
-use base::{Problem, Result};
+use base::{Kind, Problem, Result};
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, stream};
-use kernel::{Credential, Event, EventStream, Platform, authorize};
-use serde_json::Value;
+use futures_util::{Stream, StreamExt, stream};
+use kernel::{ByteStream, Credential, Identity, Platform, RawReply, RightsWatch, authorize};
 
-/// A stream ends at most this long after its caller lost the right to it.
+/// What time alone ends, the life of a token, is found at most this long after it.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Many changes of rights in a row are looked at together.
+const BREATH: Duration = Duration::from_millis(100);
 
-/// Whether a caller who was allowed to watch still is: a token that is revoked, expired or of a
-/// person who left must not go on seeing what it once was shown.
+/// Whether a caller who was allowed to begin something long still may have it: a token that is
+/// revoked, expired or of a person who left must not go on seeing, or finish, what it once began.
+#[derive(Clone)]
 pub(crate) struct Still {
     pub platform: Platform,
     pub credential: Credential,
     pub access: Access,
     pub params: BTreeMap<String, String>,
+    /// The caller as they were when they were allowed.
+    pub identity: Identity,
 }
 
 impl Still {
-    /// The same events, until the permission ends; the refusal is the last one then.
-    pub(crate) fn watch(self, events: EventStream<Value>) -> EventStream<Value> {
+    /// The same reply; one that goes on and on ends with the permission.
+    pub(crate) fn guard(self, reply: RawReply) -> RawReply {
+        match reply {
+            RawReply::Json(value, version) => RawReply::Json(value, version),
+            RawReply::Events(events) => RawReply::Events(Box::pin(self.until_lost(events))),
+            RawReply::Http(response) => {
+                RawReply::Http(response.map(|body| Box::pin(self.until_lost(body)) as ByteStream))
+            }
+        }
+    }
+
+    /// The same items, until the permission ends; the refusal is the last one then.
+    fn until_lost<T: Send + 'static>(
+        self,
+        items: impl Stream<Item = Result<T>> + Send + Unpin + 'static,
+    ) -> impl Stream<Item = Result<T>> + Send {
         let lost: BoxFuture<'static, Problem> = Box::pin(async move { self.lost().await });
-        let state = Some((events, lost));
-        Box::pin(stream::unfold(state, |state| async move {
-            let (mut events, mut lost) = state?;
-            let next: Option<Result<Event<Value>>> = tokio::select! {
+        stream::unfold(Some((items, lost)), |state| async move {
+            let (mut items, mut lost) = state?;
+            let next: Option<Result<T>> = tokio::select! {
                 biased;
                 problem = &mut lost => return Some((Err(problem), None)),
-                next = events.next() => next,
+                next = items.next() => next,
             };
-            Some((next?, Some((events, lost))))
-        }))
+            Some((next?, Some((items, lost))))
+        })
     }
 
     /// Ends with the refusal, once there is one. A database that does not answer is none.
-    async fn lost(self) -> Problem {
+    pub(crate) async fn lost(&self) -> Problem {
+        // Before the first look, so that no change falls between.
+        let mut rights = RightsWatch::new(&self.platform);
         loop {
-            self.platform.ports().clock.sleep(LOOK_EVERY).await;
-            let outcome = authorize(&self.platform, &self.credential, self.access, &self.params).await;
-            if let Err(problem) = outcome
-                && matches!(problem.kind, base::Kind::Unauthenticated | base::Kind::Forbidden | base::Kind::NotFound)
-            {
+            if let Some(problem) = self.refusal().await {
                 return problem;
+            }
+            let clock = &self.platform.ports().clock;
+            tokio::select! {
+                () = clock.sleep(LOOK_EVERY) => {}
+                () = rights.changed() => clock.sleep(BREATH).await,
+            }
+        }
+    }
+
+    async fn refusal(&self) -> Option<Problem> {
+        match authorize(&self.platform, &self.credential, self.access, &self.params).await {
+            // Where no subject was asked about, what is shown was chosen by the rights of then.
+            Ok(permit) if self.access == Access::SignedIn && *permit.identity() != self.identity => Some(
+                Problem::forbidden("rights-changed", "your rights have changed since this began")
+                    .hint("begin it anew: it shows what you may see now"),
+            ),
+            Ok(_) => None,
+            Err(problem) => {
+                matches!(problem.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::NotFound).then_some(problem)
             }
         }
     }

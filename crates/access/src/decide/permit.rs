@@ -218,6 +218,72 @@ mod tests {
         check(&ada, [YES; 6]);
     }
 
+    /// The caller of a column of the matrix, as a credential makes them known.
+    fn caller(column: &str) -> Identity {
+        const FIVE: &[Action] = &[Action::Read, Action::Deploy, Action::Operate, Action::Configure, Action::Manage];
+        let only = |mut identity: Identity, service: &str| {
+            identity.services.insert(service.parse().unwrap());
+            identity
+        };
+        let in_team = |team: &str, role: Role| {
+            let mut identity = person(false, None, &ACTIONS);
+            identity.teams.insert(team.parse().unwrap(), role);
+            identity
+        };
+        let owner = |scopes| person(false, Some(Role::Owner), scopes);
+        match column {
+            "nobody" | "made-up" | "revoked" | "expired" | "removed" => Identity::anonymous(),
+            "lone" | "former" => person(false, None, &ACTIONS),
+            "rival-viewer" => in_team("rival", Role::Viewer),
+            "rival-owner" => in_team("rival", Role::Owner),
+            "viewer" => in_team("pay", Role::Viewer),
+            "developer" => in_team("pay", Role::Developer),
+            "owner" => owner(&ACTIONS),
+            "owner-read" => owner(&[Action::Read]),
+            "owner-deploy" => owner(&[Action::Read, Action::Deploy]),
+            "owner-blind" => owner(&[Action::Deploy]),
+            "owner-this" => only(owner(FIVE), "shop"),
+            "owner-that" => only(owner(FIVE), "stock"),
+            "admin-read" => person(true, None, &[Action::Read]),
+            "admin-this" => only(person(true, None, &[Action::Read, Action::Admin]), "shop"),
+            "admin" => {
+                let mut admin = person(true, Some(Role::Owner), &ACTIONS);
+                admin.teams.insert("rival".parse().unwrap(), Role::Owner);
+                admin
+            }
+            other => panic!("the matrix has a caller `{other}` that this test does not know"),
+        }
+    }
+
+    #[test]
+    fn every_endpoint_for_every_caller_is_decided_as_the_matrix_says() {
+        let matrix = sim::Matrix::read();
+        assert_eq!(matrix.gaps(api::TABLE.iter().map(|row| row.id)), Vec::<String>::new());
+        let mut wrong = Vec::new();
+        let free = ["gitRefs", "gitReceivePack", "gitUploadPack", "getService"];
+        for row in api::TABLE.iter() {
+            let mut lines = vec![(row.id.to_owned(), service())];
+            if free.contains(&row.id) {
+                lines.push((format!("{}@free", row.id), Target::NoService("new".parse().unwrap())));
+            }
+            for (line, subject) in lines {
+                let target = match row.access {
+                    Access::Public | Access::SignedIn | Access::Platform(_) => Target::Installation,
+                    Access::Team(_) => Target::Team("pay".parse().unwrap()),
+                    Access::Service(_) | Access::ServiceOrNew(_) => subject,
+                };
+                for column in &matrix.callers {
+                    let status = outcome(&caller(column), row.access, &target).map_or(200, Kind::status);
+                    let (want, got) = (matrix.expect(&line, column), sim::Cell::of_status(status));
+                    if want != got {
+                        wrong.push(format!("{line} for {column}: want {want:?}, got {got:?}"));
+                    }
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
     #[test]
     fn a_push_makes_a_service_only_where_its_team_is_clear() {
         let new = Target::NoService("shop".parse().unwrap());

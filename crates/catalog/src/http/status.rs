@@ -14,15 +14,27 @@ use crate::model::ServiceRow;
 /// The facts of each place of a service.
 type Places = BTreeMap<EnvironmentName, Facts>;
 
-/// The state of everything the caller may see.
+/// Services looked through at once.
+const BATCH: u32 = 500;
+
+/// The state of everything the caller may see. Pages are cut among these: a mark would name a
+/// hidden service else.
 pub(crate) async fn list(ctx: Ctx, call: Call<ListStatus>) -> Result<Answer<Page<ServiceStatus>>> {
-    let size = call.query.size();
+    let size = usize::try_from(call.query.size()).unwrap_or(usize::MAX);
+    let mut after = call.query.after.unwrap_or_default();
     let mut read = ctx.read().await?;
-    let after = call.query.after.as_deref().unwrap_or_default();
-    let rows = page(&mut read, &ctx, None, after, size).await?;
-    let next = api::next_page(&rows, size, |row| row.service.to_string());
+    let mut seen: Vec<ServiceRow> = Vec::new();
+    while seen.len() <= size {
+        let rows = page(&mut read, &ctx, None, &after, BATCH).await?;
+        let Some(last) = rows.last() else { break };
+        after = last.service.to_string();
+        seen.extend(rows.into_iter().filter(|row| row.removed.is_none() && ctx.may_see(&row.team, Some(&row.service))));
+    }
+    let more = seen.len() > size;
+    seen.truncate(size);
+    let next = seen.last().filter(|_| more).map(|row| row.service.to_string());
     let mut items = Vec::new();
-    for row in rows.iter().filter(|row| row.removed.is_none() && ctx.may_see(&row.team, Some(&row.service))) {
+    for row in &seen {
         items.push(status(&mut read, row).await?);
     }
     Ok(Page { items, next }.into())

@@ -1,8 +1,10 @@
 //! The API of a real installation, from outside.
 
 mod access;
+mod foreign;
 mod problems;
 mod repeats;
+mod revoked;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

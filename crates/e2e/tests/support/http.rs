@@ -129,4 +129,16 @@ impl Api {
         all.truncate(wanted);
         all
     }
+
+    /// The text of a stream as far as it comes within a span: for streams that have no end.
+    pub async fn events_for(&self, path: &str, span: Duration) -> String {
+        let mut response = self.request(Method::GET, path).send().await.expect("the server answers");
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let mut text = String::new();
+        let end = tokio::time::Instant::now() + span;
+        while let Ok(Ok(Some(chunk))) = tokio::time::timeout_at(end, response.chunk()).await {
+            text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        text
+    }
 }

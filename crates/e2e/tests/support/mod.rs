@@ -30,6 +30,8 @@ pub struct Installation {
     pub user: Option<u32>,
     /// Further flags of `orlop up`.
     pub flags: Vec<String>,
+    /// Further variables of `orlop up`.
+    pub variables: Vec<(String, String)>,
     /// Where it listens once it was up: it comes back there.
     listens: Mutex<(String, String)>,
 }
@@ -124,6 +126,7 @@ impl Installation {
             binary: binary(),
             user,
             flags: Vec::new(),
+            variables: Vec::new(),
             listens: Mutex::new((free(), free())),
         }
     }
@@ -169,6 +172,10 @@ impl Installation {
     /// A command with nothing of the tester's own state.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.binary);
+        let args: Vec<S> = args.into_iter().collect();
+        if args.first().is_some_and(|verb| verb.as_ref() == "up") {
+            command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        }
         command.args(args).stdin(Stdio::null()).env("ORLOP_DATA", &self.data);
         command.env("XDG_CONFIG_HOME", self.home.path().join("config")).env_remove("ORLOP_URL");
         if let Some(user) = self.user {
