@@ -33,6 +33,7 @@ pub use crate::args::{Cli, Globals};
 use crate::context::Ctx;
 pub use crate::exit::Exit;
 pub use crate::host::{Host, Stream, System};
+pub use crate::text::clean;
 pub use crate::verb::Verb;
 
 /// Parses `args` (the first one is the program's name) and carries the verb out. Only the verbs of
@@ -40,13 +41,18 @@ pub use crate::verb::Verb;
 pub fn run(args: impl Iterator<Item = OsString>, host: &dyn Host) -> Exit {
     match Cli::try_parse_from(args) {
         Ok(cli) => execute(cli.verb, &cli.globals, Cli::command(), host),
-        Err(error) => {
-            let stream = if error.use_stderr() { Stream::Err } else { Stream::Out };
-            // Nothing is left to tell it to when the terminal is gone.
-            let _ = host.write(stream, error.render().to_string().as_bytes());
-            if error.exit_code() == 0 { Exit::Done } else { Exit::Usage }
-        }
+        Err(error) => not_understood(&error, host),
     }
+}
+
+/// Shows help, or what is wrong with the words that were typed. They may have been pasted together by
+/// a script from other people's words: nothing in them steers the terminal.
+pub fn not_understood(error: &clap::Error, host: &dyn Host) -> Exit {
+    let stream = if error.use_stderr() { Stream::Err } else { Stream::Out };
+    let lines: Vec<String> = error.render().to_string().split('\n').map(text::clean).collect();
+    // Nothing is left to tell it to when the terminal is gone.
+    let _ = host.write(stream, lines.join("\n").as_bytes());
+    if error.exit_code() == 0 { Exit::Done } else { Exit::Usage }
 }
 
 /// Carries a verb out on a runtime of its own. `command` is the whole command line of the binary,

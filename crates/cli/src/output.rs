@@ -14,7 +14,7 @@ pub use self::live::Live;
 pub use self::paint::{Paint, Tone};
 pub use self::table::Table;
 use crate::exit::OUTPUT_CLOSED;
-use crate::text::clean;
+use crate::text::{clean, steers};
 use crate::{Host, Stream};
 
 /// The mouth of a command.
@@ -44,7 +44,7 @@ impl<'h> Out<'h> {
             return self.data(&human(&self.paint));
         }
         let text = serde_json::to_string_pretty(value).map_err(unwritable)?;
-        self.data(&text)
+        self.data(&escaped(&text))
     }
 
     /// One event of a stream, one line: its own JSON, or what `human` makes of it.
@@ -53,7 +53,7 @@ impl<'h> Out<'h> {
             return self.data(&human(&self.paint));
         }
         let text = serde_json::to_string(value).map_err(unwritable)?;
-        self.data(&text)
+        self.data(&escaped(&text))
     }
 
     /// Data. Nothing is written for an empty text.
@@ -92,10 +92,25 @@ impl<'h> Out<'h> {
         if self.json
             && let Ok(text) = serde_json::to_string_pretty(&ProblemBody::of(problem, None))
         {
-            let _ = self.data(&text);
+            let _ = self.data(&escaped(&text));
         }
         self.say(&layout(problem, self.talk));
     }
+}
+
+/// The same JSON, with what steers a terminal escaped (RFC 8259 §7): JSON itself asks that only of
+/// the characters below U+0020.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            c if steers(c) && c != '\n' => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// The layout of a problem: what was tried and found, where, what to do, and the word to search for.
@@ -133,6 +148,14 @@ fn unwritable(error: serde_json::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_that_is_shown_steers_no_terminal() {
+        let value = serde_json::json!({ "a": "x\u{9b}31m\u{7f}\u{202e}\u{1b}[0m\ty" });
+        let shown = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{shown:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 
     #[test]
     fn problems_say_what_where_fix_and_code() {

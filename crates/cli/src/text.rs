@@ -99,11 +99,17 @@ pub fn clean(text: &str) -> String {
         match c {
             '\u{1b}' => skip_escape(&mut chars),
             '\t' => out.push('\t'),
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {}
+            c if steers(c) => {}
             c => out.push(c),
         }
     }
     out
+}
+
+/// Whether a terminal obeys this character instead of showing it: control characters (ECMA-48 §5)
+/// and those that turn the direction of writing (Unicode, UAX #9 §2).
+pub fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Skips the rest of an escape sequence (ECMA-48 §5.4): `[`, parameters, one final byte 0x40–0x7e;

@@ -33,7 +33,8 @@ pub(crate) async fn start(place: &Installation, listen: SocketAddr) -> Result<So
     }
     let log = place.log_file("gateway");
     let folder = place.gateway_dir();
-    let mut child = spawn::role(["gateway".as_ref(), folder.as_os_str(), wanted.to_string().as_ref()], &log)?;
+    let mut child =
+        spawn::role(["gateway".as_ref(), folder.as_os_str(), wanted.to_string().as_ref()], spawn::Sees::Little, &log)?;
     let waited = tokio::time::timeout(READY, answering(&client, &mut child, wanted)).await;
     // Somebody must take note of the end of a child, or it stays as a zombie.
     std::thread::spawn(move || child.wait());

@@ -29,7 +29,11 @@ fn main() -> ExitCode {
     if let Some(exit) = roles::hidden() {
         return exit;
     }
-    match Args::parse() {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return cli::not_understood(&error, &cli::System::new()).into(),
+    };
+    match args {
         Args { globals, command: Command::Client(verb) } => {
             cli::execute(verb, &globals, Args::command(), &cli::System::new()).into()
         }

@@ -23,19 +23,29 @@ pub(crate) fn own_binary() -> Result<std::path::PathBuf> {
     Ok(FOUND.get_or_init(|| found).clone())
 }
 
+/// What a role sees of the environment of whoever started it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sees {
+    /// All of it: the same command in the background.
+    All,
+    /// Nothing but how much it shall say: whoever carries traffic needs none of an operator's secrets.
+    Little,
+}
+
+/// The only variable of a role that sees little.
+const LOG_LEVEL: &str = "ORLOP_LOG";
+
 /// Starts the own binary in another role, in a process group of its own (a Ctrl-C in the terminal
 /// is not for it), with its output appended to a log file.
-pub(crate) fn role<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, log: &Path) -> Result<Child> {
+pub(crate) fn role<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, sees: Sees, log: &Path) -> Result<Child> {
     let failed =
         |e: std::io::Error| Problem::internal("role-not-started", format!("cannot start another role of orlop: {e}"));
     let output = OpenOptions::new().create(true).append(true).mode(0o600).open(log).map_err(failed)?;
     let again = output.try_clone().map_err(failed)?;
-    Command::new(own_binary()?)
-        .args(args)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(again)
-        .spawn()
-        .map_err(failed)
+    let mut command = Command::new(own_binary()?);
+    if sees == Sees::Little {
+        command.env_clear();
+        command.envs(std::env::var_os(LOG_LEVEL).map(|level| (LOG_LEVEL, level)));
+    }
+    command.args(args).process_group(0).stdin(Stdio::null()).stdout(output).stderr(again).spawn().map_err(failed)
 }

@@ -31,6 +31,7 @@ pub(crate) fn main(args: Up, globals: &cli::Globals) -> ExitCode {
 pub(crate) fn config(args: args::Config, globals: &cli::Globals) -> ExitCode {
     let args::Config::Dump(configured) = args;
     let outcome = load(&configured).and_then(|(_, config)| {
+        let config = config.without_secrets();
         let text = match globals.json {
             true => serde_json::to_string_pretty(&config).map_err(|e| Problem::internal("config-dump", e))?,
             false => config.dump()?,
@@ -48,12 +49,12 @@ pub(crate) fn finish(outcome: Result<()>, json: bool) -> ExitCode {
         let body = api::ProblemBody::of(&problem, None);
         println!("{}", serde_json::to_string_pretty(&body).unwrap_or_default());
     } else {
-        eprintln!("error: {}", problem.message);
+        eprintln!("error: {}", cli::clean(&problem.message));
         for (what, text) in
             [("at  ", problem.place.as_deref()), ("fix ", problem.hint.as_deref()), ("code", Some(&*problem.code))]
         {
             if let Some(text) = text {
-                eprintln!("  {what}  {text}");
+                eprintln!("  {what}  {}", cli::clean(text));
             }
         }
     }
@@ -74,6 +75,7 @@ pub(crate) fn load_stored(args: &Stored, mut flags: Vec<(String, String)>) -> Re
     }
     let file = named.unwrap_or_else(|| place.data.join("orlop.toml"));
     flags.extend(args.database.clone().map(|url| ("database".to_owned(), url)));
+    refuse_passwords(&flags)?;
     let env: BTreeMap<String, String> = std::env::vars().collect();
     let config = Config::load(&place.data, Some(&file), &env, &flags)?;
     Ok((place, config))
@@ -94,6 +96,18 @@ fn flags(args: &Configured) -> Result<Vec<(String, String)>> {
         flags.push((key.to_owned(), value.to_owned()));
     }
     Ok(flags)
+}
+
+/// A command line is read by everybody on the machine, for as long as the command runs.
+fn refuse_passwords(flags: &[(String, String)]) -> Result<()> {
+    if !flags.iter().any(|(key, value)| key == "database" && kernel::has_password(value)) {
+        return Ok(());
+    }
+    Err(Problem::invalid(
+        "secret-in-arguments",
+        "the database's password stands on the command line, where everybody on this machine can read it",
+    )
+    .hint("put the URL into the variable ORLOP_DATABASE, or as `database` into the configuration file"))
 }
 
 fn foreground(args: &Configured, json: bool) -> Result<()> {
@@ -133,7 +147,7 @@ fn detach(args: &Configured, json: bool) -> Result<()> {
     let log = place.log_file("control");
     let before = std::fs::metadata(&log).map(|m| m.len()).unwrap_or(0);
     let words: Vec<_> = std::env::args_os().skip(1).filter(|a| a != "--detach" && a != "-d" && a != "--json").collect();
-    let mut child = spawn::role(words, &log)?;
+    let mut child = spawn::role(words, spawn::Sees::All, &log)?;
     for _ in 0..READY.as_millis() / 20 {
         if let Some(running) = place.running().filter(|r| r.pid.cast_unsigned() == child.id())
             && let Some(sign_in) = place.read_sign_in()

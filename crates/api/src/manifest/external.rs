@@ -72,7 +72,9 @@ impl FromStr for ExternalUrl {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if authority.contains('@') {
             return Err(bad("there is a user name or password in it, and a service file is no place for secrets")
-                .hint("remove what stands before `@`, and keep it as a setting: `orlop setting set PASSWORD=…`"));
+                .hint(
+                    "remove what stands before `@`, and keep it as a secret: `orlop setting set --secret PASSWORD`",
+                ));
         }
         let (host, port) = split_port(authority)?;
         let port = match port {

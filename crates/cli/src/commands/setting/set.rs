@@ -1,5 +1,3 @@
-use std::str::FromStr;
-
 use api::Page;
 use api::access::{
     PlatformSettingPath, SetPlatformSetting, SetSetting, Setting, SettingPath, SettingQuery, SettingValue,
@@ -17,7 +15,7 @@ use crate::{Exit, Stream};
 /// They take effect with the next deploy or `orlop restart`. A secret's value is read from standard
 /// input, or typed without being shown, so that it is in no history of commands; a secret can never
 /// be read again. With --json, a page of settings.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 #[command(after_help = "EXAMPLES:
   orlop setting set LOG_LEVEL=debug WORKERS=4
   orlop setting set LOG_LEVEL=warn --env prod
@@ -26,7 +24,7 @@ use crate::{Exit, Stream};
 pub struct Args {
     /// What to set; with --secret, names alone
     #[arg(value_name = "NAME=VALUE", required = true)]
-    wanted: Vec<Wanted>,
+    wanted: Vec<String>,
     /// Read the values where nobody sees them, and never show them
     #[arg(long)]
     secret: bool,
@@ -37,26 +35,26 @@ pub struct Args {
     platform: bool,
 }
 
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "setting set of {}", self.wanted.len())
+    }
+}
+
 /// `NAME=VALUE` or `NAME`.
-#[derive(Clone)]
 struct Wanted {
     name: SettingName,
     value: Option<String>,
 }
 
-impl std::fmt::Debug for Wanted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}=…", self.name)
-    }
-}
-
-impl FromStr for Wanted {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
+impl Wanted {
+    fn read(text: &str) -> Result<Self> {
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         // The text may be a secret that was put in the wrong place: the error does not repeat it.
-        let name = name.parse().map_err(|_| format!("the name does not fit: {}", SettingName::RULE))?;
+        let name = name.parse().map_err(|_| {
+            usage(format!("the name of a setting does not fit: {}", SettingName::RULE))
+                .hint("orlop setting set NAME=VALUE, or for a secret: orlop setting set --secret NAME")
+        })?;
         Ok(Self { name, value: value.map(str::to_owned) })
     }
 }
@@ -64,10 +62,11 @@ impl FromStr for Wanted {
 impl Args {
     pub async fn run(self, ctx: &Ctx<'_>) -> Result<Exit> {
         let service = if self.platform { None } else { Some(ctx.service(self.scope.which.service.clone())?) };
+        let all: Vec<Wanted> = self.wanted.iter().map(|text| Wanted::read(text)).collect::<Result<_>>()?;
         let client = ctx.client().await?;
         let mut bodies = Vec::new();
-        for wanted in &self.wanted {
-            let value = value(ctx, wanted, self.secret, self.wanted.len())?;
+        for wanted in &all {
+            let value = value(ctx, wanted, self.secret, all.len())?;
             bodies.push((wanted.name.clone(), SettingValue { value, secret: self.secret }));
         }
         let mut done: Vec<Setting> = Vec::new();
