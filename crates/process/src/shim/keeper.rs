@@ -317,7 +317,9 @@ impl Keeper {
         let deadline = self.deadline.filter(|_| self.cause.is_none()).map(|span| self.began + span);
         let evidence = self.book.dirty.then(|| self.book.written + EVIDENCE_EVERY);
         let watch = self.watch.as_ref().map(Watch::wakes_at);
-        [self.kill_at, deadline, evidence, watch, self.probes().map(Prober::wakes_at)].into_iter().flatten().min()
+        let network = self.network.as_ref().and_then(Network::wakes_at);
+        let probe = self.probes().map(Prober::wakes_at);
+        [self.kill_at, deadline, evidence, watch, network, probe].into_iter().flatten().min()
     }
 
     /// The prober, while it has something to find out.

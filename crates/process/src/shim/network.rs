@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -88,6 +89,11 @@ impl Network {
         let room = self.outward.has_room();
         let doors = self.listeners.iter().map(move |door| PollFd::from_borrowed_fd(door.as_fd(), when(room)));
         [askers, news].into_iter().chain(doors)
+    }
+
+    /// When the doors must be looked at again without any event.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        self.outward.rests_until()
     }
 
     /// Serves askers and doors; `ready` are the answers to [`Network::watched`]. Returns what there

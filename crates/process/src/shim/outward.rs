@@ -18,6 +18,9 @@ use crate::sandbox::{self, Message};
 
 /// Connections that are being made at once; more wait inside to be accepted.
 const CONNECTING_MAX: usize = 32;
+/// Connections that are begun in one span; more wait inside. Making them costs the platform, not the instance.
+const BEGUN_MAX: u32 = 200;
+const SPAN: Duration = Duration::from_millis(200);
 /// How long making one connection may take, and its share for one of several addresses.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 const ADDRESS_WITHIN: Duration = Duration::from_secs(5);
@@ -33,6 +36,8 @@ const WAITING: usize = 16;
 pub(super) struct Outward {
     gateway: Option<(Calls, Vec<u8>)>,
     connecting: Arc<AtomicUsize>,
+    /// When the current span began, and how many connections in it.
+    span: (Instant, u32),
     /// Counts up whenever a thread has ended.
     ended: Arc<OwnedFd>,
     tell: SyncSender<String>,
@@ -49,11 +54,18 @@ impl Outward {
         };
         let (tell, told) = sync_channel(WAITING);
         let ended = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { gateway, connecting: Arc::default(), ended: Arc::new(ended), tell, told, last: None })
+        let span = (Instant::now(), 0);
+        Ok(Self { gateway, connecting: Arc::default(), span, ended: Arc::new(ended), tell, told, last: None })
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.connecting.load(Ordering::SeqCst) < CONNECTING_MAX
+        self.connecting.load(Ordering::SeqCst) < CONNECTING_MAX && self.rests_until().is_none()
+    }
+
+    /// Until when no connection is begun, where there were too many just now.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        let (began, count) = self.span;
+        (count >= BEGUN_MAX).then(|| began + SPAN).filter(|until| *until > Instant::now())
     }
 
     /// Readable when [`Outward::has_room`] or [`Outward::told`] may have changed.
@@ -76,7 +88,11 @@ impl Outward {
     }
 
     /// Takes a connection that was accepted inside to where it goes.
-    pub(super) fn connect(&self, to: &Target, inside: OwnedFd, lend: &OwnedFd) {
+    pub(super) fn connect(&mut self, to: &Target, inside: OwnedFd, lend: &OwnedFd) {
+        self.span = match self.span {
+            (began, count) if began.elapsed() < SPAN => (began, count.saturating_add(1)),
+            _ => (Instant::now(), 1),
+        };
         let begun = match to {
             Target::Gateway => self.call(&inside).map_err(|e| {
                 sandbox::reset(&inside);
