@@ -35,6 +35,8 @@ pub(crate) struct Core {
     /// What is served, as it was given; snapshots and changes are taken one after the other.
     book: Arc<tokio::sync::Mutex<Book>>,
     degraded: Mutex<Option<String>>,
+    /// Why what was last given is not served; the disk is fine.
+    refused: Mutex<Option<String>>,
     listeners: Mutex<Vec<SocketAddr>>,
     boot: Instant,
     started: Time,
@@ -64,6 +66,7 @@ impl Core {
             builder: Mutex::new(Builder::new(shards)),
             book: Arc::default(),
             degraded: Mutex::new(None),
+            refused: Mutex::new(None),
             listeners: Mutex::default(),
             boot: Instant::now(),
             started: now(),
@@ -103,7 +106,9 @@ impl Core {
         self.is_not_a_loop(&snapshot.routes)?;
         self.takes()?;
         let generation = snapshot.generation;
-        if is_repetition(&book, &snapshot)? {
+        // What is served already may not be what the disk has: a degraded gateway writes it anew.
+        if is_repetition(&book, &snapshot)? && self.degraded.lock().is_none() {
+            *self.refused.lock() = None;
             return Ok(AppliedSnapshot { generation });
         }
         let this = Arc::clone(self);
@@ -117,6 +122,7 @@ impl Core {
         });
         self.kept(stored.await.unwrap_or_else(|e| Err(Problem::internal("snapshot-not-kept", e))))?;
         *self.degraded.lock() = None;
+        *self.refused.lock() = None;
         Ok(AppliedSnapshot { generation })
     }
 
@@ -144,6 +150,7 @@ impl Core {
             Ok(is_long.then_some(book))
         });
         let long = self.kept(kept.await.unwrap_or_else(|e| Err(Problem::internal("snapshot-not-kept", e))))?;
+        *self.refused.lock() = None;
         if let Some(book) = long {
             // Nobody waits for it but the next change.
             let this = Arc::clone(self);
@@ -154,6 +161,16 @@ impl Core {
             });
         }
         Ok(AppliedSnapshot { generation })
+    }
+
+    /// Something was given that cannot be served: the last good one is, and the status says so until
+    /// a good one comes. What is merely late or begins elsewhere is no fault of what is served.
+    pub(crate) fn refused(&self, problem: &Problem) {
+        if problem.code == "bad-snapshot" || problem.code == "newer-snapshot" {
+            let served = self.table.load().generation;
+            tracing::error!(reason = %problem, %served, "a snapshot was refused");
+            *self.refused.lock() = Some(format!("a snapshot was refused: {problem}; generation {served} is served on"));
+        }
     }
 
     fn takes(&self) -> Result<()> {
@@ -208,6 +225,11 @@ impl Core {
         self.builder.lock().instances()
     }
 
+    fn why_degraded(&self) -> Option<String> {
+        let kept = self.degraded.lock().clone();
+        kept.or_else(|| self.refused.lock().clone()).or_else(|| self.log.trouble())
+    }
+
     pub(crate) fn status(&self) -> GatewayStatus {
         let table = self.table.load();
         let mut in_flight: Vec<_> =
@@ -219,7 +241,7 @@ impl Core {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             listeners: self.listeners.lock().iter().map(|address| ListenerStatus { address: *address }).collect(),
-            degraded: self.degraded.lock().clone().or_else(|| self.log.trouble()),
+            degraded: self.why_degraded(),
             connections: self.connections.load(Ordering::Relaxed),
             routes: table.route_count,
             in_flight,

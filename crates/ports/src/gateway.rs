@@ -17,8 +17,8 @@ pub const SNAPSHOT_FORMAT: u32 = 2;
 #[async_trait]
 pub trait Gateway: Send + Sync {
     /// Hands over a whole snapshot. The gateway validates it, keeps it on disk, then serves it. An
-    /// invalid one is refused (`bad-snapshot`) and an older generation too (`stale-generation`);
-    /// the last good one stays.
+    /// invalid one is refused (`bad-snapshot`, `newer-snapshot`), and the status is degraded until a
+    /// good one comes; an older generation is refused too (`stale-generation`). The last good one stays.
     async fn apply(&self, snapshot: &Snapshot) -> Result<AppliedSnapshot>;
 
     /// Hands over what differs from the snapshot that is served, and nothing else. The same rules

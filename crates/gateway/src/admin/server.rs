@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::{Problem, Result};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -66,8 +66,8 @@ async fn connection(stream: UnixStream, worker: Arc<Worker>) {
 
 async fn answer(worker: &Arc<Worker>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let result = match (request.method(), request.uri().path()) {
-        (&Method::PUT, SNAPSHOT) => put_snapshot(worker, request).await,
-        (&Method::PATCH, SNAPSHOT) => patch_snapshot(worker, request).await,
+        (&Method::PUT, SNAPSHOT) => put_snapshot(worker, request).await.inspect_err(|p| worker.core.refused(p)),
+        (&Method::PATCH, SNAPSHOT) => patch_snapshot(worker, request).await.inspect_err(|p| worker.core.refused(p)),
         (&Method::GET, STATUS) => json(&worker.core.status()),
         (&Method::GET, COUNTERS) => json(&worker.core.counters.read()),
         (&Method::POST, PROBE) => post_probe(worker, request).await,
@@ -92,11 +92,15 @@ fn json(value: &impl Serialize) -> Result<Response<Full<Bytes>>> {
     Ok(respond(StatusCode::OK, text))
 }
 
-async fn read(request: Request<Incoming>, max: u64) -> Result<Bytes> {
+async fn read(request: Request<Incoming>, max: u64, code: &'static str) -> Result<Bytes> {
     let body = Limited::new(request.into_body(), usize::try_from(max).unwrap_or(usize::MAX)).collect();
     let body = tokio::time::timeout(BODY_TIMEOUT, body).await;
     let body = body.map_err(|_| Problem::timeout("body-timeout", "the request's body did not come in time"))?;
-    Ok(body.map_err(|e| Problem::invalid("bad-body", e))?.to_bytes())
+    let body = body.map_err(|e| match e.is::<LengthLimitError>() {
+        true => Problem::unprocessable(code, format!("the body is larger than {max} bytes")),
+        false => Problem::invalid("bad-body", e),
+    })?;
+    Ok(body.to_bytes())
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8], code: &'static str) -> Result<T> {
@@ -104,12 +108,12 @@ fn parse<T: DeserializeOwned>(body: &[u8], code: &'static str) -> Result<T> {
 }
 
 async fn put_snapshot(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
-    let snapshot: Snapshot = in_format(&read(request, SNAPSHOT_BYTES_MAX).await?)?;
+    let snapshot: Snapshot = in_format(&read(request, SNAPSHOT_BYTES_MAX, "bad-snapshot").await?)?;
     json(&worker.core.apply(snapshot).await?)
 }
 
 async fn patch_snapshot(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
-    let change: SnapshotChange = in_format(&read(request, SNAPSHOT_BYTES_MAX).await?)?;
+    let change: SnapshotChange = in_format(&read(request, SNAPSHOT_BYTES_MAX, "bad-snapshot").await?)?;
     json(&worker.core.change(change).await?)
 }
 
@@ -130,7 +134,7 @@ fn in_format<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
 
 /// A request of our own through the same pipeline as everybody's.
 async fn post_probe(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
-    let probe: ProbeRequest = parse(&read(request, 64 << 10).await?, "bad-probe")?;
+    let probe: ProbeRequest = parse(&read(request, 64 << 10, "bad-probe").await?, "bad-probe")?;
     let bad = |e: http::Error| Problem::unprocessable("bad-probe", format!("the path cannot be used: {e}"));
     if !probe.path.starts_with('/') || crate::gate::check_target(probe.path.as_bytes(), false).is_err() {
         return Err(Problem::unprocessable("bad-probe", "the path must be an absolute path of valid characters"));

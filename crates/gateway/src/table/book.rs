@@ -4,7 +4,7 @@ use std::sync::Arc;
 use base::{Generation, HostName, Problem, Result};
 use ports::{Address, Route, RouteName, SNAPSHOT_FORMAT, Snapshot, SnapshotChange, other_base};
 
-use super::validate::{ROUTES_MAX, Seen, bad, bound, check_format, check_route};
+use super::validate::{ROUTES_MAX, Seen, bad, bound, check_format, check_generation, check_route};
 
 /// What is served, as it was given, with indexes: a change is checked against it at the cost of
 /// what changes, under the rules that [`super::validate`] has for the whole.
@@ -68,6 +68,7 @@ impl Book {
         if change.generation <= change.base {
             return Err(bad("the generation does not rise".to_owned(), "generation".to_owned()));
         }
+        check_generation(change.generation)?;
         let mut seen = Seen::default();
         for (index, route) in change.routes.iter().enumerate() {
             check_route(route, index, &mut seen)?;

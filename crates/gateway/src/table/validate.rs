@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Component, Path};
 
-use base::{InstanceId, Problem, Result};
+use base::{Generation, InstanceId, Problem, Result};
 use ports::{Address, Backend, Route, SNAPSHOT_FORMAT, Snapshot};
 
 /// Most routes of a snapshot.
@@ -15,6 +15,9 @@ const BACKENDS_MAX: usize = 32;
 const INSTANCES_MAX: usize = 1000;
 /// Longest path of a socket, bytes (PATH_MAX, limits.h).
 const PATH_BYTES_MAX: usize = 4095;
+/// Highest generation: beyond 2^53 readers of JSON disagree about a number (RFC 8259 §6). A gateway
+/// that took the highest of all could never be given another snapshot.
+const GENERATION_MAX: i64 = (1 << 53) - 1;
 /// Largest weight.
 const WEIGHT_MAX: u16 = 10_000;
 
@@ -26,15 +29,21 @@ const WEIGHT_MAX: u16 = 10_000;
 /// `bad-snapshot` with the place of the fault; `newer-snapshot` where the format is of a newer version.
 pub fn validate(snapshot: &Snapshot) -> Result<()> {
     check_format(snapshot.format)?;
-    if snapshot.generation.0 < 1 {
-        return Err(bad("generations begin with 1".to_owned(), "generation".to_owned()));
-    }
+    check_generation(snapshot.generation)?;
     bound(snapshot.routes.len(), ROUTES_MAX, "routes", || "routes".to_owned())?;
     let mut seen = Seen::default();
     for (index, route) in snapshot.routes.iter().enumerate() {
         check_route(route, index, &mut seen)?;
     }
     Ok(())
+}
+
+/// Whether a generation is one that another can follow.
+pub(super) fn check_generation(generation: Generation) -> Result<()> {
+    if (1..=GENERATION_MAX).contains(&generation.0) {
+        return Ok(());
+    }
+    Err(bad(format!("generations are from 1 to {GENERATION_MAX}, not {generation}"), "generation".to_owned()))
 }
 
 /// Whether this gateway reads a format.
@@ -186,6 +195,7 @@ mod tests {
         check(|s| s.format = 0, Some("newer-snapshot"));
         let bad = Some("bad-snapshot");
         check(|s| s.generation.0 = 0, bad);
+        check(|s| s.generation.0 = i64::MAX, bad);
         check(|s| s.routes[1].hosts = s.routes[0].hosts.clone(), bad);
         check(|s| s.routes[1].service = s.routes[0].service.clone(), bad);
         check(|s| s.routes[0].backends[0].weight = 10_001, bad);

@@ -8,10 +8,12 @@ mod case;
 mod check;
 mod evidence;
 mod http2;
+mod mutate;
 mod planted;
 mod process;
 mod requests;
 mod slow;
+mod snapshots;
 #[path = "../it/support.rs"]
 #[allow(dead_code, reason = "the other test target uses the rest")]
 mod support;

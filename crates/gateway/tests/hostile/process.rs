@@ -23,6 +23,12 @@ pub struct Waits {
     pub write: Duration,
 }
 
+/// A folder in memory, where the machine has one: what is tried here thousands of times is what is
+/// written and read, not whether a disk keeps it.
+pub fn memory_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub struct Gateway {
     child: Child,
     pub address: SocketAddr,
@@ -34,7 +40,7 @@ pub struct Gateway {
 impl Gateway {
     #[expect(clippy::disallowed_methods, reason = "a process of its own, whose memory can be measured")]
     pub async fn start(waits: Waits, routes: Vec<Route>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = memory_dir();
         let limits = [waits.head, waits.body, waits.write].map(|w| w.as_millis().to_string()).join(" ");
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "process::the_gateway_of_other_tests", "--nocapture"])
