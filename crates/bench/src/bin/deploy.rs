@@ -21,7 +21,9 @@ const DEFAULTS: [&str; 4] =
 /// How often a visitor asks.
 const ASK_EVERY: Duration = Duration::from_millis(3);
 /// No change may take longer to be seen.
-const SEEN_WITHIN: Duration = Duration::from_secs(300);
+const SEEN_WITHIN: Duration = Duration::from_secs(120);
+/// Nor all of it.
+const ALL_WITHIN: Duration = Duration::from_secs(480);
 /// A program without a build, which starts fast: what is measured is the platform.
 const SERVER: &str = "\
 import os
@@ -43,7 +45,11 @@ while True:
 fn main() -> ExitCode {
     bench::run(|args| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        runtime.map_err(|why| why.to_string())?.block_on(measure(args)).map_err(|problem| problem.to_string())
+        let all = async {
+            let late = |_| Problem::timeout("not-ended", format!("not done within {} s", ALL_WITHIN.as_secs()));
+            tokio::time::timeout(ALL_WITHIN, measure(args)).await.map_err(late)?
+        };
+        runtime.map_err(|why| why.to_string())?.block_on(all).map_err(|problem| problem.to_string())
     })
 }
 

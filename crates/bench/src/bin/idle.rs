@@ -17,6 +17,8 @@ const CONNECTIONS: usize = 10_000;
 const HAPROXY_CONNECTIONS: usize = 8_000;
 /// How long everything settles before it is looked at.
 const SETTLE: Duration = Duration::from_millis(1500);
+/// How long connections are idle before they count as idle: all proxies let go of buffers only after a while.
+const IDLE: Duration = Duration::from_secs(6);
 
 fn main() -> ExitCode {
     bench::run(|args| match args {
@@ -81,7 +83,7 @@ fn connections(rounds: usize, dir: &Path, report: &mut Report) -> Result<(), Str
             let before = cpu::family_kib(peer.program.pid());
             let mut holder = Program::role(&["hold", &peer.address.to_string(), &count.to_string()], &[1])?;
             let held = holder.line()?;
-            std::thread::sleep(SETTLE);
+            std::thread::sleep(IDLE);
             let after = cpu::family_kib(peer.program.pid());
             let per_10k = (after - before) / count as f64 * 10_000.0 / 1024.0;
             eprintln!("{name}: {held} {count}: {before:.0} KiB before, {after:.0} KiB with them");
