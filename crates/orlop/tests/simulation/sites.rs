@@ -29,7 +29,7 @@ const MACHINERY: [&str; 4] = ["store/src/tx.rs", "store/src/db.rs", "kernel/src/
 
 /// Lines that no story can reach, each with its reason. One that is reached all the same, or that
 /// is gone, fails the test.
-const UNREACHED: [(&str, &str, &str, &str); 2] = [
+const UNREACHED: [(&str, &str, &str, &str); 3] = [
     (
         "deliver/src/work/archive.rs",
         "store",
@@ -42,6 +42,7 @@ const UNREACHED: [(&str, &str, &str, &str); 2] = [
         "commit",
         "only the ledger of an earlier version has a place whose newest rollout is not told under its name",
     ),
+    ("store/src/dump.rs", "restore", "commit", "a database is restored where no control plane runs"),
 ];
 
 /// An effect of the platform: its name says where it is.
