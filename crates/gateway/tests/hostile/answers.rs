@@ -327,3 +327,39 @@ async fn early(mut stream: TcpStream, reads_on: bool, strange: &Mutex<Vec<String
         }
     }
 }
+
+/// Interim answers without end are ended by the wait for the answer, and others are served meanwhile.
+#[tokio::test]
+async fn endless_interim_answers_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let quiet = Hostile::start().await;
+    let mut front = Front::with(|options| {
+        options.workers = 1;
+        options.limits.answer_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let id = |n| InstanceId::new(base::Time::from_micros(1), [n; 10]);
+    let address = listener.local_addr().unwrap();
+    let routes = vec![
+        support::route("loud", vec![support::backend_at(1, &[(id(1), address)])]),
+        support::route("app", vec![support::backend_at(1, &[(id(2), quiet.address)])]),
+    ];
+    front.route(routes).await;
+    let flood = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut sent = 0u64;
+        while stream.write_all(&b"HTTP/1.1 102 Processing\r\n\r\n".repeat(100)).await.is_ok() {
+            sent += 100;
+        }
+        sent
+    });
+    let (read, mut write) = TcpStream::connect(front.address).await.unwrap().into_split();
+    write.write_all(b"GET / HTTP/1.1\r\nHost: loud.localhost\r\n\r\n").await.unwrap();
+    for n in 0..20 {
+        marker(&format!("/marker/{n}"), None, front.address).await.unwrap();
+    }
+    let answer = Reader::new(read, PATIENCE).answer(false).await.unwrap();
+    assert!([502, 504].contains(&answer.status), "{}", answer.text());
+    let sent = tokio::time::timeout(PATIENCE, flood).await.expect("the gateway still reads").unwrap();
+    println!("{sent} interim answers were sent until the connection was closed");
+}
