@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::http::Api;
 use crate::record::record;
-use crate::strings::{COUNT, strings};
+use crate::strings::strings;
 use crate::support::{Installation, eventually, skip};
 use crate::traced::{Trap, can_trace, started, wrapped};
 
@@ -203,7 +203,9 @@ async fn five_hundred_texts_in_every_field_start_nothing() {
         return;
     }
     let trap = Trap::set();
-    let strings = Arc::new(strings(&trap.canary));
+    // A shorter run, for whoever works on it: every n-th text only.
+    let every = std::env::var("ORLOP_TEST_EVERY").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let strings: Arc<Vec<String>> = Arc::new(strings(&trap.canary).into_iter().step_by(every).collect());
     let mut place = Installation::new();
     let plain = place.binary.clone();
     let log = wrapped(&mut place);
@@ -214,7 +216,7 @@ async fn five_hundred_texts_in_every_field_start_nothing() {
     api.post("/v1/teams/pay/services", json!({ "service": "shop" })).await.ok();
     let fields = Arc::new(fields());
     let (sent, accepted, wrong) = all_fields(&api, &fields, &strings).await;
-    println!("injection: {} fields × {COUNT} texts, {sent} requests, {accepted} accepted", fields.len());
+    println!("injection: {} fields × {} texts, {sent} requests, {accepted} accepted", fields.len(), strings.len());
     let verbatim = what_is_accepted_comes_through_as_it_is(&place, &api, &strings).await;
     git_takes_refs_and_messages(&place, &up.url, &api, &strings);
     place.binary = plain;
@@ -231,7 +233,7 @@ async fn five_hundred_texts_in_every_field_start_nothing() {
     record(
         "injection",
         &json!({
-            "texts": COUNT, "fields": fields.iter().map(Field::name).collect::<Vec<_>>(), "requests": sent, "accepted": accepted,
+            "texts": strings.len(), "fields": fields.iter().map(Field::name).collect::<Vec<_>>(), "requests": sent, "accepted": accepted,
             "verbatim": verbatim, "programs": programs.iter().map(|(p, (n, _))| json!({ "program": p, "times": n })).collect::<Vec<_>>(),
             "wrong": wrong, "steered": steered, "sprung": trap.sprung(),
         }),
@@ -405,7 +407,7 @@ fn git_takes_refs_and_messages(place: &Installation, url: &str, api: &Api, strin
     assert!(git(&["add", "-A"], "").status.success());
     let (mut commits, mut refs) = (0, 0);
     // The first line of a message is what people are shown.
-    for part in strings.chunks(COUNT / 5) {
+    for part in strings.chunks(strings.len().div_ceil(5)) {
         let lines: Vec<String> =
             part.iter().filter(|s| s.len() < 500).map(|s| s.replace(['\n', '\r', '\0'], " ")).collect();
         let message = format!("{}\n\n{}", lines.concat(), lines.join("\n"));
@@ -432,7 +434,7 @@ fn git_takes_refs_and_messages(place: &Installation, url: &str, api: &Api, strin
         let own = line.replace("\u{1b}[K", "");
         assert!(!steers(own.trim_end()), "a line of the server steers the terminal: {own:?}");
     }
-    assert!(refs > 50, "only {refs} branches could be made");
+    assert!(refs * 10 > strings.len(), "only {refs} branches could be made");
 }
 
 /// Each text in a flag or argument of each verb, and every list after that: no output carries a
