@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::Nothing;
 use api::access::{SignIn, SignInCode};
+use api::platform::Readyz;
 use base::{Problem, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
@@ -24,12 +25,18 @@ const BRISK: [&str; 4] =
 pub struct Options {
     /// `KEY=VALUE` of the configuration, each after `--set`.
     pub set: Vec<String>,
+    /// Variables of the control plane's environment.
+    pub env: Vec<(String, String)>,
+    /// Another binary than the one under test: an older version.
+    pub binary: Option<PathBuf>,
+    /// Where the data are; else in the installation's own folder.
+    pub data: Option<PathBuf>,
 }
 
 impl Options {
     /// With these keys of the configuration.
     pub fn with(set: &[&str]) -> Self {
-        Self { set: set.iter().map(|s| (*s).to_owned()).collect() }
+        Self { set: set.iter().map(|s| (*s).to_owned()).collect(), ..Self::default() }
     }
 }
 
@@ -41,6 +48,9 @@ pub struct Installation {
     options: Options,
     up: Option<Child>,
     binary: PathBuf,
+    /// Where API and gateway listen: any free port at first, the same ones ever after.
+    listens: (String, String),
+    took: Duration,
 }
 
 #[derive(Deserialize)]
@@ -63,55 +73,92 @@ impl Installation {
 
     /// Starts one.
     pub async fn with(options: Options) -> Result<Self> {
-        let binary = orlop_binary()?;
+        let mut place = Self::prepared(options)?;
+        place.begin().await?;
+        Ok(place)
+    }
+
+    /// A folder for one that nobody has started: data may be put there first.
+    pub fn prepared(options: Options) -> Result<Self> {
+        let binary = options.binary.clone().map_or_else(orlop_binary, Ok)?;
         let failed = |e: std::io::Error| Problem::unavailable("disk", e);
         let folder = tempfile::Builder::new().prefix("orlop-e2e-").tempdir().map_err(failed)?;
         for part in ["home", "work"] {
             std::fs::create_dir(folder.path().join(part)).map_err(failed)?;
         }
-        let client = Client::new("", "")?;
-        let mut place = Self { client, folder, options, up: None, binary };
-        let (_, code) = place.up().await?;
+        let free = "127.0.0.1:0".to_owned();
+        let listens = (free.clone(), free);
+        Ok(Self { client: Client::new("", "")?, folder, options, up: None, binary, listens, took: Duration::ZERO })
+    }
+
+    /// Starts one that was prepared and signs in with the code that it leaves.
+    pub async fn begin(&mut self) -> Result<()> {
+        let (_, code) = self.up().await?;
         let body = SignInCode { code, name: Some("e2e".into()) };
-        let token = place.client.send::<SignIn>(&Nothing {}, &body).await?.secret;
-        place.client = place.client.clone().with_token(token);
-        Ok(place)
+        let token = self.client.send::<SignIn>(&Nothing {}, &body).await?.secret;
+        self.client = self.client.clone().with_token(token);
+        Ok(())
+    }
+
+    /// Acts with a credential that was issued before.
+    pub fn use_token(&mut self, token: String) {
+        self.client = self.client.clone().with_token(token);
+    }
+
+    /// Goes on with another binary at the next [`Self::up`].
+    pub fn use_binary(&mut self, binary: PathBuf) {
+        self.binary = binary;
+    }
+
+    /// Runs `orlop up` without waiting for anything. Again after [`Self::kill_control`].
+    pub fn launch(&mut self) -> Result<u32> {
+        let (log, data) = (self.path("up.log"), self.data());
+        let data = data.to_string_lossy();
+        let mut args = vec!["up", "--data", &data, "--listen", &self.listens.0, "--gateway-listen", &self.listens.1];
+        let set = BRISK.iter().copied().chain(self.options.set.iter().map(String::as_str));
+        args.extend(set.flat_map(|pair| ["--set", pair]));
+        let call = self.options.env.iter().fold(Call::at(self.folder.path()), |call, (k, v)| call.env(k, v));
+        let child = call.start(self.binary.as_os_str(), &args, &log)?;
+        let pid = child.id();
+        self.up = Some(child);
+        Ok(pid)
     }
 
     /// Runs `orlop up` and waits until it is ready. Again after [`Self::kill_control`].
     pub async fn up(&mut self) -> Result<(u32, String)> {
-        let log = self.path("up.log");
-        let data = self.data();
-        let data = data.to_string_lossy();
-        let mut args = vec!["up", "--data", &data, "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0"];
-        let set = BRISK.iter().copied().chain(self.options.set.iter().map(String::as_str));
-        args.extend(set.flat_map(|pair| ["--set", pair]));
-        let mut child = Call::at(self.folder.path()).start(self.binary.as_os_str(), &args, &log)?;
         let begun = tokio::time::Instant::now();
+        let pid = self.launch()?;
         let running = loop {
             if let Some(running) = read::<Running>(&self.data().join("run/control.json"))
-                && running.pid == child.id()
+                && running.pid == pid
+                && ready(&running.url).await
             {
                 break running;
             }
-            let ended = child.try_wait().ok().flatten().is_some();
+            let ended = self.up.as_mut().is_none_or(|child| child.try_wait().ok().flatten().is_some());
             if ended || begun.elapsed() > READY {
-                let _ = child.kill();
-                let _ = child.wait();
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                self.kill_control();
+                let said = std::fs::read_to_string(self.path("up.log")).unwrap_or_default();
                 return Err(Problem::unavailable("not-up", format!("the installation is not ready: {said}")));
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         };
+        self.took = begun.elapsed();
         let code = read::<SignInFile>(&self.data().join("run/sign-in.json")).map(|s| s.code).unwrap_or_default();
         self.client = Client::new(&running.url, &running.gateway)?.with_token(self.client.token().to_owned());
-        self.up = Some(child);
+        let address = |url: &str| url.trim_start_matches("http://").to_owned();
+        self.listens = (address(&running.url), address(&running.gateway));
         Ok((running.pid, code))
+    }
+
+    /// From the start of the process to the first answer of the API, the last time.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// Everything that the installation keeps.
     pub fn data(&self) -> PathBuf {
-        self.path("data")
+        self.options.data.clone().unwrap_or_else(|| self.path("data"))
     }
 
     /// A folder or file beside the data.
@@ -132,16 +179,18 @@ impl Installation {
         }
     }
 
-    /// Ends every process of the installation without a chance to say anything, as a power cut does.
+    /// Ends every process of the installation without a chance to say anything, as a power cut does:
+    /// all stand still before the first one ends, so that none sees another one go.
     /// Those are the ones whose command line or working folder lies in this installation's folder.
     pub fn kill_everything(&mut self) {
+        self.processes().into_iter().for_each(|pid| signal(pid, Signal::STOP));
         self.kill_control();
         for _ in 0..20 {
             let found = self.processes();
             if found.is_empty() {
                 return;
             }
-            found.into_iter().for_each(kill);
+            found.into_iter().for_each(|pid| signal(pid, Signal::KILL));
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -162,6 +211,32 @@ impl Installation {
         self.typed(folder).run(program, args).await
     }
 
+    /// Starts another role of the binary by hand, which goes on.
+    pub fn start_role(&self, args: &[&str]) -> Result<u32> {
+        let child = Call::at(self.folder.path()).start(self.binary.as_os_str(), args, &self.path("role.log"))?;
+        let pid = child.id();
+        // Somebody must take note of its end, or it stays as a zombie.
+        std::thread::spawn(move || {
+            let mut child = child;
+            child.wait()
+        });
+        Ok(pid)
+    }
+
+    /// Ends a process of the installation, as a fault would.
+    pub fn kill(&self, pid: i32) {
+        signal(pid, Signal::KILL);
+    }
+
+    /// The processes of the installation that play this role: the first word of their command line.
+    pub fn playing(&self, role: &str) -> Vec<i32> {
+        let plays = |pid: &i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|b| *b == 0).nth(1) == Some(role.as_bytes())
+        };
+        self.processes().into_iter().filter(plays).collect()
+    }
+
     fn typed(&self, folder: &Path) -> Call {
         let home = self.path("home").display().to_string();
         let mut call =
@@ -176,13 +251,14 @@ impl Installation {
     }
 
     /// Processes that belong to this installation alone.
-    fn processes(&self) -> Vec<i32> {
-        let own = self.folder.path();
+    pub fn processes(&self) -> Vec<i32> {
+        let own = [self.folder.path().to_owned(), self.data()];
         let belongs = |pid: i32| {
             let proc = PathBuf::from(format!("/proc/{pid}"));
             let line = std::fs::read(proc.join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line);
             let folder = std::fs::read_link(proc.join("cwd")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(&*own.to_string_lossy()) || folder.starts_with(own)
+            own.iter().any(|own| line.contains(&*own.to_string_lossy()) || folder.starts_with(own))
         };
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
@@ -208,10 +284,16 @@ impl Drop for Installation {
     }
 }
 
-fn kill(pid: i32) {
+fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
-        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process(pid, signal);
     }
+}
+
+/// Whether the API answers and says that it can work.
+async fn ready(url: &str) -> bool {
+    let Ok(client) = Client::new(url, "") else { return false };
+    client.get::<Readyz>(&Nothing {}).await.is_ok_and(|alive| alive.ok)
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {

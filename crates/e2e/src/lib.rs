@@ -3,18 +3,23 @@
 
 mod cases;
 mod client;
+mod evidence;
+pub mod history;
 mod installation;
 mod outcome;
 mod program;
 mod source;
+mod steady;
 mod visitors;
 
 pub use cases::{Cases, missing};
 pub use client::{Answer, Client};
+pub use evidence::{evidence, target};
 pub use installation::{Installation, Options};
 pub use outcome::Outcome;
 pub use program::{Finished, orlop_binary};
 pub use source::{Source, fixture};
+pub use steady::{Answered, Body, Steady, upload};
 pub use visitors::{Seen, Visitors};
 
 /// Fails what is tested here, with what was found.
