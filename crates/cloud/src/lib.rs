@@ -2,6 +2,7 @@
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Digest, Problem, Result};
@@ -32,7 +33,28 @@ impl Objects {
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|e| unavailable(&format!("open {}", folder.display()), &e))?
             .with_fsync(true);
+        let folder = folder.to_owned();
+        std::thread::spawn(move || sweep(&folder, STAGED_KEPT));
         Ok(Self { store: Arc::new(store) })
+    }
+}
+
+/// A staged upload that has not grown for so long belongs to a process that has ended.
+const STAGED_KEPT: Duration = Duration::from_secs(3600);
+
+/// Removes what uploads have left that were broken off with their process: `object_store` writes to
+/// `<name>#<number>` and shows such files to nobody. What cannot be looked at is left.
+fn sweep(folder: &FilePath, kept: Duration) {
+    let staged =
+        |name: &str| name.rsplit_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(meta) = entry.metadata() else { continue };
+        let old = || meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= kept));
+        if meta.is_dir() {
+            sweep(&entry.path(), kept);
+        } else if staged(&entry.file_name().to_string_lossy()) && old() {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -169,6 +191,25 @@ mod tests {
         assert_eq!(problem.code, "body-broken-off");
         assert_eq!(objects.size("x/y").await.unwrap(), None);
         assert!(objects.list("x/").await.unwrap().is_empty());
+    }
+
+    #[test]
+    fn broken_off_uploads_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("sources");
+        std::fs::create_dir(&folder).unwrap();
+        let there = || {
+            let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        for name in ["a.tar", "a.tar#1", "b#x", "c#"] {
+            std::fs::write(folder.join(name), "x").unwrap();
+        }
+        sweep(dir.path(), STAGED_KEPT);
+        assert_eq!(there().len(), 4, "they may be written to at this moment");
+        sweep(dir.path(), Duration::ZERO);
+        assert_eq!(there(), ["a.tar", "b#x", "c#"]);
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ async fn main() -> Result<()> {
         }],
     };
     let client = Client::new(dir);
-    let serving = tokio::spawn(gateway::run(options));
+    let serving = tokio::spawn(gateway::run(options, |_| {}));
     while client.apply(&snapshot).await.is_err() && !serving.is_finished() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

@@ -26,15 +26,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
 
 /// Serves until SIGTERM or SIGINT, or until a successor has taken over; then stops accepting,
-/// drains and returns.
+/// drains and returns. `serving` is called once it serves, with the addresses where it listens.
 ///
 /// # Errors
 /// Where it cannot start: a listening address, the directory, another gateway in it.
-pub async fn run(options: Options) -> Result<()> {
+pub async fn run(options: Options, serving: impl FnOnce(&[SocketAddr])) -> Result<()> {
     let failed = |e: std::io::Error| Problem::internal("gateway-start", format!("waiting for signals failed: {e}"));
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
     let running = start(options).await?;
+    serving(running.addresses());
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}

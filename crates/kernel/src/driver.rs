@@ -19,8 +19,9 @@ const RUN_DEADLINE: Duration = Duration::from_secs(60);
 const GATHER: Duration = Duration::from_millis(5);
 /// After a failed run the next one waits at least this long; it doubles with each failure.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
-/// The longest wait after failures.
-const BACKOFF_LAST: Duration = Duration::from_secs(30);
+/// The longest wait after failures: what was in the way (a full disk, a gateway that starts) is found
+/// gone within ten seconds.
+const BACKOFF_LAST: Duration = Duration::from_secs(8);
 /// Idle workers look for jobs this often even when nothing wakes them.
 const JOB_POLL: Duration = Duration::from_secs(2);
 

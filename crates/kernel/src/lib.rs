@@ -18,6 +18,7 @@ mod jobs;
 mod permit;
 mod platform;
 mod reconcile;
+pub mod room;
 
 pub use admission::{Admission, Hook, Wish};
 pub use capability::{Capability, DoctorCheck};

@@ -13,8 +13,9 @@ use ports::{Clock, Objects, Random};
 use process::ProcessEngine;
 use store::{Migration, Store};
 
+use crate::anchor::Anchor;
 use crate::backups::Newest;
-use crate::clock::{SystemChance, SystemClock};
+use crate::clock::{ClockCheck, SystemChance, SystemClock};
 use crate::installation::Installation;
 use crate::{spawn, toolchain};
 
@@ -22,11 +23,18 @@ use crate::{spawn, toolchain};
 pub(crate) struct Composed {
     pub platform: Platform,
     pub endpoints: Vec<Mounted>,
+    pub clock: Arc<SystemClock>,
 }
 
 /// The clock and the chance of this machine.
 pub(crate) fn world() -> (Arc<dyn Clock>, Arc<dyn Random>) {
-    (Arc::new(SystemClock::new()), Arc::new(SystemChance(SystemRandom::new())))
+    let (clock, random) = world_after(None);
+    (clock, random)
+}
+
+/// The same, where the platform's time of an installation goes on.
+fn world_after(anchor: Option<&Anchor>) -> (Arc<SystemClock>, Arc<dyn Random>) {
+    (Arc::new(SystemClock::after(anchor)), Arc::new(SystemChance(SystemRandom::new())))
 }
 
 /// Opens the state and the drivers of an installation, and registers every capability.
@@ -35,8 +43,8 @@ pub(crate) async fn compose(
     mut config: Config,
     env: BTreeMap<String, String>,
 ) -> Result<Composed> {
-    let (system, random) = (Arc::new(SystemClock::new()), world().1);
-    let clock: Arc<dyn Clock> = Arc::<SystemClock>::clone(&system);
+    let (system, random) = world_after(place.anchor().as_ref());
+    let clock: Arc<dyn Clock> = Arc::clone(&system) as _;
     let environment = use_toolchain(&mut config, env);
     let key = MasterKey::load_or_create(&place.key_file(), &*random)?;
     let store = Store::open(store::Options {
@@ -66,13 +74,14 @@ pub(crate) async fn compose(
     };
     let mut capabilities = capabilities(Some(vault), environment);
     capabilities.push(Capability::named("backup").check(Newest::of(place)));
+    capabilities.push(Capability::named("orlop").check(ClockCheck(Arc::clone(&system))));
     let hooks = capabilities.iter().flat_map(|c| c.hooks.iter().cloned()).collect();
     let platform = Platform::new(store, ports, config, Arc::new(Gatekeeper), Admission::new(hooks));
     platform.driver().install(&capabilities);
     let doctor = server::Doctor::of(&capabilities);
     let own = server::platform_endpoints(doctor).into_mounted();
     let endpoints = capabilities.into_iter().flat_map(|c| c.endpoints.into_mounted()).chain(own).collect();
-    Ok(Composed { platform, endpoints })
+    Ok(Composed { platform, endpoints, clock: system })
 }
 
 /// The engine of this machine, over the files of an installation.

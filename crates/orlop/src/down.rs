@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::args::Down;
 use crate::compose::{engine, world};
+use crate::guard;
 use crate::installation::Installation;
 use crate::up::finish;
 
@@ -132,17 +133,26 @@ async fn stop_instances(place: &Installation) -> Result<usize> {
     Ok(running.len())
 }
 
+/// Ends the gateway, also one that is just being started again by its guard, and the guard.
 async fn stop_gateway(place: &Installation) -> Result<bool> {
-    let client = gateway::Client::new(place.gateway_dir());
-    let Ok(status) = client.status().await else { return Ok(false) };
-    end(status.pid.cast_signed());
-    let mut waited = Duration::ZERO;
-    while client.status().await.is_ok() {
+    let folder = place.gateway_dir();
+    let client = gateway::Client::new(folder.clone());
+    let _farewell = guard::Farewell::say(&folder);
+    let (mut told, mut waited) = (None, Duration::ZERO);
+    loop {
+        if let Ok(status) = client.status().await
+            && told != Some(status.pid)
+        {
+            end(status.pid.cast_signed());
+            told = Some(status.pid);
+        }
+        if guard::all_gone(&folder) {
+            return Ok(told.is_some());
+        }
         if waited > GATEWAY_ENDS {
             return Err(Problem::timeout("does-not-end", "the gateway has not ended"));
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        waited += Duration::from_millis(50);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        waited += Duration::from_millis(20);
     }
-    Ok(true)
 }

@@ -42,22 +42,27 @@ pub(crate) async fn start(place: &Installation, listen: SocketAddr) -> Result<So
     Ok(address)
 }
 
-/// Starts the gateway again whenever it has vanished; never ends. One that is only slow to answer
-/// still serves, and is left alone.
+/// Starts the gateway again when it has vanished and its guard has not brought it back; never ends.
+/// One that is only slow to answer still serves, and is left alone.
 pub(crate) async fn watch(place: Installation, listen: SocketAddr) {
     let client = gateway::Client::new(place.gateway_dir());
-    let mut pause = LOOK;
+    let (mut pause, mut missed) = (LOOK, false);
     loop {
         tokio::time::sleep(pause).await;
         match client.status().await {
+            Err(problem) if problem.code == "gateway-unreachable" && !missed => missed = true,
             Err(problem) if problem.code == "gateway-unreachable" => {
+                missed = false;
                 pause = pause.saturating_mul(2).min(PAUSE_MAX);
                 match start(&place, listen).await {
                     Ok(address) => tracing::warn!(%address, "the gateway had vanished; it was started again"),
                     Err(problem) => tracing::error!(%problem, "the gateway has vanished and does not start"),
                 }
             }
-            _ => pause = (pause / 2).max(LOOK),
+            _ => {
+                missed = false;
+                pause = (pause / 2).max(LOOK);
+            }
         }
     }
 }

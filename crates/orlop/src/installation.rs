@@ -9,6 +9,11 @@ use base::{Problem, Result, Time};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use crate::anchor::Anchor;
+
+/// Room that a start takes: the lock, what it says about itself, sockets, the engine's trial.
+const START_BYTES: u64 = 1 << 20;
+
 /// The folder of an installation.
 #[derive(Debug, Clone)]
 pub(crate) struct Installation {
@@ -73,6 +78,34 @@ impl Installation {
         Ok(())
     }
 
+    /// Makes room for the few small files of a start where the disk is full: gives up what
+    /// [`Self::save_up`] has put aside.
+    pub(crate) fn spend(&self) {
+        if kernel::room::free(&self.data).is_ok_and(|free| free.0 < START_BYTES) {
+            // Nothing put aside is nothing to give up.
+            let _ = std::fs::remove_file(self.savings());
+        }
+    }
+
+    /// Puts room aside for the next start, where there is plenty.
+    pub(crate) fn save_up(&self) -> std::io::Result<()> {
+        let path = self.savings();
+        if path.exists() || kernel::room::free(&self.data).is_ok_and(|free| free < kernel::room::FLOOR) {
+            return Ok(());
+        }
+        let mut file = tempfile::NamedTempFile::new_in(self.run_dir())?;
+        let piece = [0x5a_u8; 64 << 10];
+        for _ in 0..START_BYTES / (64 << 10) {
+            file.write_all(&piece)?;
+        }
+        file.persist(path)?;
+        Ok(())
+    }
+
+    fn savings(&self) -> PathBuf {
+        self.run_dir().join("savings")
+    }
+
     /// Becomes the control plane of this installation, if nobody is.
     pub(crate) fn lock(&self) -> Result<Lock> {
         let path = self.run_dir().join("lock");
@@ -98,10 +131,10 @@ impl Installation {
                 "`orlop status` talks to it, `orlop down` stops it; another installation needs another `--data FOLDER`",
             ));
         }
+        // Written over, not anew: a full disk has room for that.
         let write = |file: &mut File| -> std::io::Result<()> {
-            file.set_len(0)?;
             file.rewind()?;
-            write!(file, "{}", std::process::id())
+            write!(file, "{:<10}", std::process::id())
         };
         write(&mut file).map_err(failed)?;
         Ok(Lock { _file: file })
@@ -135,6 +168,16 @@ impl Installation {
     /// The one-time code that was left last; it may be used up.
     pub(crate) fn read_sign_in(&self) -> Option<SignInFile> {
         serde_json::from_slice(&std::fs::read(self.run_dir().join("sign-in.json")).ok()?).ok()
+    }
+
+    /// Where the platform's time was when a control plane last wrote it down.
+    pub(crate) fn anchor(&self) -> Option<Anchor> {
+        serde_json::from_slice(&std::fs::read(self.run_dir().join("clock.json")).ok()?).ok()
+    }
+
+    /// Writes down where the platform's time is.
+    pub(crate) fn write_anchor(&self, anchor: &Anchor) -> Result<()> {
+        self.write_private("clock.json", anchor)
     }
 
     /// Writes a file that only its owner may read, whole or not at all.

@@ -3,6 +3,7 @@
 //! The binary plays every role: the control plane (`orlop up`), the gateway, the keeper of an
 //! instance, the runner of build steps, the file server of sites, and the command line.
 
+mod anchor;
 mod args;
 mod backups;
 mod clock;
@@ -11,6 +12,7 @@ mod control;
 mod demo;
 mod down;
 mod gatekeeping;
+mod guard;
 mod installation;
 mod log;
 mod roles;

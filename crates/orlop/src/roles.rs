@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_http::services::{ServeDir, ServeFile};
 
-use crate::log;
+use crate::{guard, log};
 
 /// When a site's server is told to stop, answers under way get this long.
 const SITE_DRAIN: Duration = Duration::from_secs(10);
@@ -31,6 +31,7 @@ pub(crate) fn hidden() -> Option<ExitCode> {
         "shim" => Some(process::shim_main(rest)),
         "steps" => Some(deliver::steps_main(&words(rest))),
         "gateway" => Some(finish(gateway_main(&words(rest)))),
+        "guard" => Some(finish(guard::main(&words(rest)))),
         "site" => Some(finish(site_main(&words(rest)))),
         _ => None,
     }
@@ -44,7 +45,7 @@ fn finish(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("{problem}");
+            log::say!("{problem}");
             ExitCode::FAILURE
         }
     }
@@ -58,17 +59,43 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
     builder.enable_all().build().map_err(|e| Problem::internal("no-runtime", e))
 }
 
-/// `orlop gateway FOLDER ADDRESS`
+/// `orlop gateway FOLDER ADDRESS`. With a third word, `again`, it was started by the guard of one that
+/// had vanished: there is nobody who would try again, so it does so itself.
 fn gateway_main(args: &[String]) -> Result<()> {
-    let [folder, address] = args else {
-        return Err(Problem::invalid("usage", "orlop gateway FOLDER ADDRESS").hint("`orlop up` starts it by itself"));
+    let (folder, address, again) = match args {
+        [folder, address] => (folder, address, false),
+        [folder, address, again] if again == guard::AGAIN => (folder, address, true),
+        _ => {
+            return Err(Problem::invalid("usage", "orlop gateway FOLDER ADDRESS").hint(
+                "`orlop up` starts it by itself; by hand, where no control plane can run: the folder is `gateway` in the data folder",
+            ));
+        }
     };
     let listen: SocketAddr = address.parse().map_err(|e| Problem::invalid("bad-address", format!("{address}: {e}")))?;
     log::start();
-    let mut options = gateway::Options::new(PathBuf::from(folder));
-    options.listen = vec![listen];
-    options.take_over = true;
-    runtime(0)?.block_on(gateway::run(options))
+    let _presence = guard::presence(Path::new(folder))?;
+    let guard = guard::Guard::default();
+    let runtime = runtime(0)?;
+    let ended = loop {
+        let mut options = gateway::Options::new(PathBuf::from(folder));
+        options.listen = vec![listen];
+        options.take_over = true;
+        let mut served = false;
+        let outcome = runtime.block_on(gateway::run(options, |addresses| {
+            served = true;
+            // Where any port would do, the one that was found is the one to come back to.
+            let found = addresses.first().filter(|_| listen.port() == 0);
+            guard.begin([folder.clone(), found.unwrap_or(&listen).to_string()]);
+        }));
+        let Err(problem) = &outcome else { break outcome };
+        if served || !again || runtime.block_on(guard::is_needless(Path::new(folder))) {
+            break outcome;
+        }
+        tracing::warn!(%problem, "the gateway does not start; it is tried again");
+        std::thread::sleep(guard::PAUSE_LONG);
+    };
+    guard.end();
+    ended
 }
 
 /// `orlop site FOLDER`: serves the files of a folder on `$PORT`.

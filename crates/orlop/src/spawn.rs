@@ -23,6 +23,24 @@ pub(crate) fn own_binary() -> Result<std::path::PathBuf> {
     Ok(FOUND.get_or_init(|| found).clone())
 }
 
+/// Starts the guard of this process: the very same binary, even where its file was replaced meanwhile,
+/// with a pipe that ends when this process does.
+pub(crate) fn guard(args: &[String; 2]) -> Result<Child> {
+    let failed = |e: std::io::Error| Problem::internal("role-not-started", format!("cannot start a guard: {e}"));
+    let mut command = Command::new(ITSELF);
+    command.arg0("orlop").arg("guard").args(args).process_group(0).stdin(Stdio::piped());
+    command.spawn().map_err(failed)
+}
+
+/// Goes on as a gateway; returns only when that fails.
+pub(crate) fn become_gateway(args: [&str; 3]) -> Problem {
+    let error = Command::new(ITSELF).arg0("orlop").arg("gateway").args(args).stdin(Stdio::null()).exec();
+    Problem::internal("role-not-started", format!("cannot become a gateway: {error}"))
+}
+
+/// The program that runs, whatever has its path now.
+const ITSELF: &str = "/proc/self/exe";
+
 /// What a role sees of the environment of whoever started it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sees {

@@ -49,12 +49,12 @@ pub(crate) fn finish(outcome: Result<()>, json: bool) -> ExitCode {
         let body = api::ProblemBody::of(&problem, None);
         println!("{}", serde_json::to_string_pretty(&body).unwrap_or_default());
     } else {
-        eprintln!("error: {}", cli::clean(&problem.message));
+        log::say!("error: {}", cli::clean(&problem.message));
         for (what, text) in
             [("at  ", problem.place.as_deref()), ("fix ", problem.hint.as_deref()), ("code", Some(&*problem.code))]
         {
             if let Some(text) = text {
-                eprintln!("  {what}  {}", cli::clean(text));
+                log::say!("  {what}  {}", cli::clean(text));
             }
         }
     }
@@ -129,7 +129,7 @@ fn foreground(args: &Configured, json: bool) -> Result<()> {
             })
             .await;
         if !json {
-            eprintln!("The control plane has ended. Services and gateway go on; `orlop up` takes them over, `orlop down` stops them.");
+            log::say!("The control plane has ended. Services and gateway go on; `orlop up` takes them over, `orlop down` stops them.");
         }
         Ok(())
     })

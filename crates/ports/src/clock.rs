@@ -3,11 +3,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base::Time;
 
-/// The only source of time. Durations come from [`Clock::elapsed`], which never goes back; the
-/// wall clock is for display, expiry and records.
+/// The only source of time. Durations come from [`Clock::elapsed`], which never goes back; [`Clock::now`]
+/// is for display, expiry and records that outlive a process, and never jumps (decision 0022).
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The wall clock.
+    /// The platform's time: the wall clock without its jumps.
     fn now(&self) -> Time;
     /// Monotonic time since some fixed moment of this process.
     fn elapsed(&self) -> Duration;

@@ -114,7 +114,12 @@ impl ProcessEngine {
         }
         meta.generation = generation;
         let (path, meta) = (self.data.instance(meta.id).join(META), meta.clone());
-        blocking(move || files::write(&path, &meta, true).map_err(|e| io_problem("record the generation", &e))).await
+        blocking(move || match files::write(&path, &meta, true) {
+            // The keeper has obeyed and remembers it: a full disk must not keep an instance from ending.
+            Err(e) if running && log::is_no_room(&e) => Ok(()),
+            written => written.map_err(|e| io_problem("record the generation", &e)),
+        })
+        .await
     }
 
     /// Asks the keeper. One that has just gone is no failure: its instance has ended.

@@ -3,18 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use base::{Bytes, Generation, InstanceId, MilliCpu};
+use base::{Bytes, Generation, InstanceId, MilliCpu, Time};
 use ports::{Caller, Health, Network};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Group;
+use crate::sys;
 
 /// Everything a keeper needs to run one instance.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Launch {
     pub(crate) id: InstanceId,
     pub(crate) generation: Generation,
+    pub(crate) epoch: Epoch,
     pub(crate) health: Option<Health>,
     pub(crate) port: Option<u16>,
     pub(crate) limits: Limits,
@@ -35,6 +38,27 @@ pub(crate) struct Calls {
     pub(crate) socket: PathBuf,
     /// What it is told with each connection.
     pub(crate) caller: Caller,
+}
+
+/// The platform's time at one moment since boot. A keeper has no clock of the platform: from here it
+/// goes on by itself, so that what it records is comparable with the platform's time, and evenly
+/// spaced, whatever becomes of the machine's wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Epoch {
+    time: Time,
+    since_boot: Duration,
+}
+
+impl Epoch {
+    /// It is this time now.
+    pub(crate) fn begin(time: Time) -> Self {
+        Self { time, since_boot: sys::since_boot() }
+    }
+
+    /// The platform's time.
+    pub(crate) fn now(&self) -> Time {
+        self.time.plus(sys::since_boot().saturating_sub(self.since_boot))
+    }
 }
 
 /// What one instance may use.

@@ -15,7 +15,7 @@ use ports::{LogCursor, LogLine, LogStream};
 pub(crate) use lines::Splitter;
 pub(crate) use read::{after, tail};
 pub(crate) use redact::Redactor;
-pub(crate) use write::Writer;
+pub(crate) use write::{Writer, is_no_room};
 
 /// Most segments of one instance; with their size they make up [`base::limits::LOG_BYTES_MAX`].
 const SEGMENTS_MAX: u64 = 8;
@@ -119,6 +119,24 @@ mod tests {
         assert_eq!(read_all(dir.path()), ["whole"]);
         Writer::open(dir.path()).unwrap().line(Time::from_micros(1), LogStream::Out, "next").unwrap();
         assert_eq!(read_all(dir.path()), ["whole", "cut o", "next"], "what is left of it ends before the next line");
+    }
+
+    /// `/dev/full` answers every write as a full disk does (full(4)).
+    #[test]
+    fn a_full_disk_costs_lines_that_are_counted_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(dir.path()).unwrap();
+        let say = |writer: &mut Writer, text: &str| writer.line(Time::from_micros(1), LogStream::Out, text).unwrap();
+        say(&mut writer, "before");
+        let full = std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let file = writer.swap(full);
+        say(&mut writer, "lost");
+        say(&mut writer, "lost too");
+        writer.swap(file);
+        say(&mut writer, "after");
+        let lines = read_all(dir.path());
+        assert_eq!((lines[0].as_str(), lines[2].as_str(), lines.len()), ("before", "after", 3), "{lines:?}");
+        assert!(lines[1].starts_with("2 lines were not kept: "), "{lines:?}");
     }
 
     #[test]

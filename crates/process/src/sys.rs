@@ -277,6 +277,14 @@ pub(crate) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|s| s.trim().to_owned()).unwrap_or_default()
 }
 
+/// The time since the machine was started, its sleep included (clock_gettime(2), CLOCK_BOOTTIME).
+pub(crate) fn since_boot() -> std::time::Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is valid for a write. The call cannot fail with a clock that every Linux has.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    std::time::Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 /// The wall clock.
 #[expect(clippy::disallowed_methods, reason = "a keeper has no ports: it outlives the process that has them")]
 pub(crate) fn now() -> base::Time {

@@ -75,6 +75,7 @@ async fn carry_out(
         false => None,
     };
     let if_match = if_match(&head.headers)?;
+    kernel::room::admit(&row, &platform.config().data)?;
     let (json, stream) = take_body(&row, &head, body).await?;
     let info =
         RequestInfo { id: id.to_owned(), endpoint: row.id, digest: digest(&head, &json), idempotency_key: key.clone() };

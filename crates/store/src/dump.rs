@@ -165,7 +165,7 @@ fn key_of(table: &Table, row: &Row) -> Result<Vec<Value>> {
 async fn tables(conn: &mut Conn) -> Result<Vec<Table>> {
     const LITE: &str = "SELECT m.name AS name, p.name AS item, p.pk AS place \
          FROM sqlite_master m JOIN pragma_table_info(m.name) p \
-         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY m.name, p.name";
+         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.name <> 'store_room' ORDER BY m.name, p.name";
     const PG: &str = "SELECT CAST(c.table_name AS TEXT) AS name, CAST(c.column_name AS TEXT) AS item, \
          COALESCE((SELECT CAST(k.ordinal_position AS BIGINT) FROM information_schema.table_constraints t \
             JOIN information_schema.key_column_usage k ON k.constraint_name = t.constraint_name \

@@ -34,6 +34,7 @@ mod migrate;
 mod options;
 mod postgres;
 mod read;
+mod room;
 mod row;
 mod sqlite;
 mod store;

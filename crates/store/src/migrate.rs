@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::{Digest, Problem, Result};
 
@@ -24,7 +24,10 @@ pub(crate) async fn run(store: &Store, given: &[Migration]) -> Result<()> {
     let mut tx = store.begin().await?;
     tx.script(include_str!("schema/0000_migrations.sql")).await?;
     tx.commit().await?;
-    check_recorded(&recorded(&mut store.read().await?).await?, &all)?;
+    let mut read = store.read().await?;
+    let (recorded, compatible) = (recorded(&mut read).await?, compatible(&mut read).await?);
+    drop(read);
+    check_recorded(&recorded, &compatible, &all)?;
     for migration in &all {
         apply(store, migration).await?;
     }
@@ -35,13 +38,22 @@ pub(crate) async fn run(store: &Store, given: &[Migration]) -> Result<()> {
 pub(crate) async fn up_to(store: &Store, given: &[Migration], taken: &[(Key, Digest)]) -> Result<()> {
     let all = with_own(given);
     let taken: BTreeMap<Key, Digest> = taken.iter().cloned().collect();
-    check_recorded(&taken, &all)?;
+    check_recorded(&taken, &BTreeSet::new(), &all)?;
     let given: Vec<Migration> = all.into_iter().skip(OWN.len()).filter(|m| taken.contains_key(&key(m))).collect();
     run(store, &given).await
 }
 
 fn with_own(given: &[Migration]) -> Vec<Migration> {
     OWN.iter().chain(given).copied().collect()
+}
+
+/// The first line of a schema change that the version before must not meet: its statements would
+/// fail, or would write what this version misreads. What follows says why.
+const BREAKS: &str = "-- breaks the version before:";
+
+/// Whether a version that does not know this change can work on a database that has it.
+fn is_compatible(migration: &Migration) -> bool {
+    !migration.sql.trim_start().starts_with(BREAKS)
 }
 
 async fn apply(store: &Store, migration: &Migration) -> Result<()> {
@@ -62,6 +74,13 @@ async fn apply(store: &Store, migration: &Migration) -> Result<()> {
         ],
     )
     .await?;
+    if is_compatible(migration) {
+        tx.execute(
+            "INSERT INTO store_compatible (capability, number) VALUES ($1, $2)",
+            args![migration.capability, migration.number],
+        )
+        .await?;
+    }
     tx.commit().await?;
     tracing::info!(migration = place, "the schema was changed");
     Ok(())
@@ -77,6 +96,12 @@ fn key(migration: &Migration) -> Key {
 async fn recorded(r: &mut (impl Read + ?Sized)) -> Result<BTreeMap<Key, Digest>> {
     let rows = r.rows("SELECT capability, number, checksum FROM store_migration", args![]).await?;
     rows.iter().map(|row| Ok(((row.text("capability")?, row.number("number")?), row.parse("checksum")?))).collect()
+}
+
+/// The changes that older versions need not know.
+async fn compatible(r: &mut (impl Read + ?Sized)) -> Result<BTreeSet<Key>> {
+    let rows = r.rows("SELECT capability, number FROM store_compatible", args![]).await?;
+    rows.iter().map(|row| Ok((row.text("capability")?, row.number("number")?))).collect()
 }
 
 /// Every capability counts from 1 in order, without gaps, in words that both databases understand.
@@ -96,11 +121,17 @@ fn check_list(all: &[Migration]) -> Result<()> {
     Ok(())
 }
 
-fn check_recorded(recorded: &BTreeMap<Key, Digest>, all: &[Migration]) -> Result<()> {
+fn check_recorded(recorded: &BTreeMap<Key, Digest>, compatible: &BTreeSet<Key>, all: &[Migration]) -> Result<()> {
     let known: BTreeMap<Key, Digest> = all.iter().map(|m| (key(m), Digest::of(m.sql.as_bytes()))).collect();
     for (key @ (capability, number), checksum) in recorded {
         let what = format!("{capability}/{number:04}");
         match known.get(key) {
+            None if compatible.contains(key) => {
+                tracing::warn!(
+                    change = what,
+                    "the database was used by a newer version, which this one gets along with"
+                );
+            }
             None => {
                 return Err(Problem::conflict(
                     "data-from-newer-version",
@@ -124,6 +155,25 @@ fn check_recorded(recorded: &BTreeMap<Key, Digest>, all: &[Migration]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_version_goes_on_where_it_may() {
+        let m = |number, sql| Migration { capability: "a", number, name: "x", sql };
+        let new = [
+            m(1, "CREATE TABLE t (a TEXT)"),
+            m(2, "CREATE TABLE u (a TEXT)"),
+            m(3, "-- breaks the version before: why"),
+        ];
+        let check = |recorded: &[Migration], known: &[Migration]| {
+            let all = recorded.iter().map(|m| (key(m), Digest::of(m.sql.as_bytes()))).collect();
+            let compatible = recorded.iter().filter(|m| is_compatible(m)).map(key).collect();
+            check_recorded(&all, &compatible, known).map_err(|p| p.code.into_owned())
+        };
+        assert_eq!(check(&new[..1], &new), Ok(()), "older data");
+        assert_eq!(check(&new[..2], &new[..1]), Ok(()), "newer data that an older version gets along with");
+        assert_eq!(check(&new, &new[..2]), Err("data-from-newer-version".into()), "newer data that it would misread");
+        assert_eq!(check(&new[..2], &[m(1, "CREATE TABLE other (a TEXT)")]), Err("migration-changed".into()));
+    }
 
     #[test]
     fn lists_count_without_gaps() {

@@ -10,8 +10,16 @@ pub(crate) use rollout::{Cause, Current, Place, Rollout, RolloutStep, Stopped, a
 
 /// The key of a source's archive among the objects.
 pub(crate) fn source_key(source: base::SourceId) -> String {
-    format!("sources/{source}.tar")
+    format!("{SOURCES}{source}.tar")
 }
+
+/// The source that a key is of.
+pub(crate) fn source_of(key: &str) -> Option<base::SourceId> {
+    key.strip_prefix(SOURCES)?.strip_suffix(".tar")?.parse().ok()
+}
+
+/// Where all sources are.
+pub(crate) const SOURCES: &str = "sources/";
 
 /// The key of the log of a build that has ended.
 pub(crate) fn log_key(build: base::BuildId) -> String {

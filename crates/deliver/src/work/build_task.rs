@@ -6,6 +6,7 @@ use base::{Generation, InstanceId, Problem, Result};
 use kernel::Ctx;
 use ports::{ExitKind, InstanceState, LogCursor};
 
+use super::watermark;
 use crate::decide::{BuildSite, task, verdict};
 use crate::model::{Build, MarkedStep, Marker, NewStage};
 use crate::recipe::Plan;
@@ -61,6 +62,9 @@ pub(super) async fn run(ctx: &Ctx, build: &mut Build, plan: &Plan, site: &BuildS
             engine.stop(id, STARTED.next(), Duration::from_secs(5)).await?;
             return Ok(Ran::Stopped);
         }
+        if let Some(problem) = watermark::pressing(ctx.platform().config()) {
+            return Err(make_room(ctx, id, problem).await?);
+        }
         if clock.elapsed().saturating_sub(began) > site.deadline.saturating_add(MARGIN) {
             engine.stop(id, STARTED.next(), Duration::ZERO).await?;
             return Err(verdict(&ExitKind::Deadline, "", None, site));
@@ -68,6 +72,13 @@ pub(super) async fn run(ctx: &Ctx, build: &mut Build, plan: &Plan, site: &BuildS
         engine.changed(LOOK_EVERY).await;
         clock.sleep(GATHER).await;
     }
+}
+
+/// Ends a build for which the disk has no room.
+async fn make_room(ctx: &Ctx, id: InstanceId, problem: Problem) -> Result<Problem> {
+    let engine = &ctx.platform().ports().engine;
+    engine.stop(id, STARTED.next(), Duration::ZERO).await?;
+    Ok(problem)
 }
 
 /// The build's task. It is recorded before the engine hears of it. One that vanished with the

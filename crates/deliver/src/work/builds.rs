@@ -10,8 +10,9 @@ use super::build::BuildJob;
 use crate::model::{Build, NewStage, Source, Submission, build_word};
 use crate::state;
 
-/// A build that is broken off with its control plane is taken up again so many times.
-const ATTEMPTS: u32 = 5;
+/// A build that is broken off with its control plane is taken up again so many times. That is far more
+/// than anything but the build itself explains, even while somebody kills the platform again and again.
+const ATTEMPTS: u32 = 20;
 
 /// What a submission changed.
 pub(crate) struct Submitted {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use store::Read;
 
 use super::{Shared, log};
-use crate::model::{Artifact, BLOBS, log_key, source_key};
+use crate::model::{Artifact, BLOBS, SOURCES, log_key, source_key, source_of};
 use crate::state;
 
 /// Releases of each service whose artifact and source are kept, beside what is current anywhere.
@@ -58,6 +58,7 @@ impl Reconciler for Garbage {
         tasks(ctx, &mut status).await?;
         self.blobs(ctx, &mut status).await?;
         sources(ctx, &mut status).await?;
+        strays(ctx, &mut status).await?;
         logs(ctx, &mut status).await?;
         Ok(status)
     }
@@ -162,6 +163,21 @@ async fn sources(ctx: &Ctx, status: &mut Status) -> Result<()> {
         state::let_off(&mut tx, &key).await?;
         tx.commit().await?;
         status.sources += 1;
+    }
+    Ok(())
+}
+
+/// Archives that were stored when the platform ended, before it could record them. No row knows them;
+/// how old they are is said by their ids.
+async fn strays(ctx: &Ctx, status: &mut Status) -> Result<()> {
+    let before = SourceId::new(ctx.now().minus(YOUNG), [0; 10]);
+    let objects = &ctx.platform().ports().objects;
+    for (key, _) in objects.list(SOURCES).await? {
+        let Some(id) = source_of(&key).filter(|id| *id < before) else { continue };
+        if state::source(&mut ctx.read().await?, id).await?.is_none() {
+            objects.delete(&key).await?;
+            status.sources += 1;
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{ProcessEngine, order, stale, view};
 use crate::files::{self, DataDir, META, Meta};
-use crate::launch::{Launch, Limits, Plan};
+use crate::launch::{Epoch, Launch, Limits, Plan};
 use crate::net::Inside;
 use crate::options::Options;
 use crate::pack::{self, blocking, io_problem, make_private};
@@ -171,6 +171,7 @@ impl ProcessEngine {
         Ok(Launch {
             id: spec.id,
             generation,
+            epoch: Epoch::begin(self.options.clock.now()),
             health: spec.health.clone(),
             port: given.port,
             limits: Limits {

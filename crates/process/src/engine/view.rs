@@ -11,7 +11,7 @@ use ports::{Address, ExitKind, InstanceSeen, InstanceState};
 use super::{REMOVED_KEPT, usage};
 use crate::files::{self, CONNECT, DataDir, META, Meta, STATE, State};
 use crate::pack::remove_tree;
-use crate::sys;
+use crate::{log, sys};
 
 /// The end of the name of a directory that is being removed.
 const GONE: &str = ".gone";
@@ -117,8 +117,11 @@ fn lose(dir: &Path, state: State) -> io::Result<State> {
         init: None,
         ..state
     };
-    files::write(&dir.join(STATE), &lost, true)?;
-    Ok(lost)
+    match files::write(&dir.join(STATE), &lost, true) {
+        // It is true all the same, and written down once there is room.
+        Err(e) if log::is_no_room(&e) => Ok(lost),
+        written => written.map(|()| lost),
+    }
 }
 
 /// Forgets an instance: out of sight at once, then from the disk.

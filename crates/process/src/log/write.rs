@@ -14,6 +14,17 @@ pub(crate) struct Writer {
     start: u64,
     length: u64,
     buffer: Vec<u8>,
+    /// Lines that could not be kept since one could, and why.
+    lost: Option<(u64, String)>,
+    /// Whether the last line was written in part.
+    torn: bool,
+}
+
+/// Whether something could not be written because there is no room for it now, or no permission to
+/// change anything on that disk: it may be otherwise in a moment.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }
 
 impl Writer {
@@ -23,7 +34,7 @@ impl Writer {
         let start = segments(dir)?.last().copied().unwrap_or(0);
         let file = open_segment(dir, start)?;
         let length = file.metadata()?.len();
-        let mut writer = Self { dir: dir.to_owned(), file, start, length, buffer: Vec::new() };
+        let mut writer = Self { dir: dir.to_owned(), file, start, length, buffer: Vec::new(), lost: None, torn: false };
         if length > 0 && fs::read(dir.join(segment_name(start)))?.last() != Some(&b'\n') {
             writer.append(b"\n")?;
         }
@@ -42,20 +53,47 @@ impl Writer {
     }
 
     /// Writes what was pushed. Readers see only whole lines, since they wait for the line feed.
+    ///
+    /// Where there is no room, lines are lost: an instance that serves is worth more than its output.
+    /// They are counted, and the log says how many as soon as it can say anything.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let written = self.write_lines(&buffer);
+        let mut rest = buffer.as_slice();
+        let written = self.confess().and_then(|()| self.write_lines(&mut rest));
+        let lines = u64::try_from(rest.iter().filter(|b| **b == b'\n').count()).unwrap_or(u64::MAX);
+        let outcome = match written {
+            Err(e) if is_no_room(&e) => {
+                let before = self.lost.take().map_or(0, |(count, _)| count);
+                self.lost = Some((before.saturating_add(lines), e.to_string()));
+                Ok(())
+            }
+            other => other,
+        };
         buffer.clear();
         self.buffer = buffer;
-        written
+        outcome
     }
 
-    fn write_lines(&mut self, mut rest: &[u8]) -> io::Result<()> {
-        while !rest.is_empty() {
+    /// Says what was lost.
+    fn confess(&mut self) -> io::Result<()> {
+        let Some((count, why)) = &self.lost else { return Ok(()) };
+        let mut line = if self.torn { b"\n".to_vec() } else { Vec::new() };
+        encode(crate::sys::now(), LogStream::Platform, &format!("{count} lines were not kept: {why}"), &mut line);
+        self.append(&line)?;
+        (self.lost, self.torn) = (None, false);
+        Ok(())
+    }
+
+    fn write_lines(&mut self, lines: &mut &[u8]) -> io::Result<()> {
+        while !lines.is_empty() {
+            let rest = *lines;
             let room = usize::try_from(SEGMENT_BYTES.saturating_sub(self.length)).unwrap_or(usize::MAX);
             let (now, later) = rest.split_at(fitting(rest, room));
-            self.append(now)?;
-            rest = later;
+            let before = self.length;
+            let appended = self.append(now);
+            let kept = usize::try_from(self.length.saturating_sub(before)).unwrap_or(0);
+            *lines = if appended.is_ok() { later } else { rest.get(kept..).unwrap_or_default() };
+            appended?;
             if self.length >= SEGMENT_BYTES {
                 self.rotate()?;
             }
@@ -63,21 +101,36 @@ impl Writer {
         Ok(())
     }
 
+    /// Puts another file in the place of the one that is written.
+    #[cfg(test)]
+    pub(super) fn swap(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
     /// Makes what was written survive a loss of power.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
 
+    /// What was written of it before an error counts for readers' cursors.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.length += bytes.len() as u64;
-        Ok(())
+        let before = self.length;
+        let written = self.file.write_all(bytes);
+        self.length = match &written {
+            Ok(()) => before + bytes.len() as u64,
+            Err(_) => self.file.metadata().map_or(before, |meta| meta.len().max(before)),
+        };
+        if written.is_err() && self.length > before {
+            let last = usize::try_from(self.length - before).ok().and_then(|kept| bytes.get(kept.checked_sub(1)?));
+            self.torn = last != Some(&b'\n');
+        }
+        written
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        self.start += self.length;
-        self.length = 0;
-        self.file = open_segment(&self.dir, self.start)?;
+        let start = self.start + self.length;
+        self.file = open_segment(&self.dir, start)?;
+        (self.start, self.length) = (start, 0);
         let all = segments(&self.dir)?;
         let too_many = all.len().saturating_sub(usize::try_from(SEGMENTS_MAX).unwrap_or(usize::MAX));
         for start in all.into_iter().take(too_many) {

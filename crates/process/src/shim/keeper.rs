@@ -1,6 +1,7 @@
 //! The keeper's life: start the instance, watch it, write down what happens, clear up.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use super::network::{Network, host_socket};
 use super::outward::Outward;
 use crate::cgroup::Placed;
 use crate::files::{self, State};
-use crate::launch::{Launch, Limits, Plan, Scratch};
+use crate::launch::{Epoch, Launch, Limits, Plan, Scratch};
 use crate::log::{Redactor, Splitter, Writer};
 use crate::sandbox::{self, Message, Running};
 use crate::sys;
@@ -37,7 +38,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Keeps the instance until it has ended. The lock is held all the time.
 pub(super) fn run(dir: PathBuf, launch: Launch, lock: File) -> Result<(), String> {
     let redactor = Arc::new(Redactor::of(&launch.hidden));
-    let mut book = Book::open(launch.id, launch.generation, Arc::clone(&redactor))?;
+    let mut book = Book::open(launch.id, launch.generation, launch.epoch, Arc::clone(&redactor))?;
     let listener = listen().and_then(|l| sys::signal_fd(&[libc::SIGTERM]).map(|s| (l, s)));
     for signal in [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT] {
         sys::ignore_signal(signal);
@@ -116,14 +117,17 @@ struct Book {
     state: State,
     log: Writer,
     redactor: Arc<Redactor>,
+    epoch: Epoch,
     written: Instant,
     dirty: bool,
+    /// A state that must survive a loss of power could not be written yet.
+    owed: bool,
 }
 
 impl Book {
-    fn open(id: InstanceId, generation: Generation, redactor: Arc<Redactor>) -> Result<Self, String> {
+    fn open(id: InstanceId, generation: Generation, epoch: Epoch, redactor: Arc<Redactor>) -> Result<Self, String> {
         let log = Writer::open(Path::new(files::LOG)).map_err(|e| format!("open the log: {e}"))?;
-        let now = sys::now();
+        let now = epoch.now();
         let state = State {
             generation,
             state: InstanceState::Starting,
@@ -136,7 +140,7 @@ impl Book {
             groups: Placed::default(),
             cpu_us: None,
         };
-        let mut book = Self { id, state, log, redactor, written: Instant::now(), dirty: false };
+        let mut book = Self { id, state, log, redactor, epoch, written: Instant::now(), dirty: false, owed: false };
         let left_out = book.redactor.left_out;
         if left_out > 0 {
             let told = format!("{left_out} secrets are too long to be looked for in what the program says");
@@ -158,7 +162,7 @@ impl Book {
             let _ = self.log.sync();
         }
         self.state.state = state;
-        self.state.since = sys::now();
+        self.state.since = self.epoch.now();
         self.state.evidence = evidence;
         self.save(true);
         if let Ok(socket) = UnixDatagram::unbound()
@@ -179,12 +183,17 @@ impl Book {
         }
     }
 
+    /// What cannot be written is written later: the instance goes on.
     fn save(&mut self, durable: bool) {
-        if let Err(e) = files::write(Path::new(files::STATE), &self.state, durable) {
-            // Standard error is a file beside the state.
-            eprintln!("write the state: {e}");
+        let durable = durable || self.owed;
+        let failed = files::write(Path::new(files::STATE), &self.state, durable);
+        if let Err(e) = &failed {
+            // Standard error is a file beside the state, where there may be no room either: `eprintln`
+            // would end the keeper then, and the instance with it.
+            let _ = writeln!(std::io::stderr(), "write the state: {e}");
         }
-        (self.dirty, self.written) = (false, Instant::now());
+        (self.dirty, self.written) = (failed.is_err(), Instant::now());
+        self.owed = failed.is_err() && durable;
     }
 }
 
