@@ -232,7 +232,7 @@ impl Conn {
     }
 
     /// The connection after a switch of protocols: what came already is read first.
-    pub(crate) fn into_tunnel(self: Box<Self>) -> Option<Tunnel> {
+    pub(crate) fn into_tunnel(self) -> Option<Tunnel> {
         match self.io {
             Io::Whole(stream) => Some(Tunnel { early: self.buffer.freeze(), stream }),
             Io::Reading(_) | Io::Gone => None,
