@@ -117,7 +117,7 @@ pub fn orlop_role(folder: &str, address: &str) -> Result<(), String> {
     options.listen = vec![address.parse().map_err(|why| format!("{address}: {why}"))?];
     options.drain = Duration::from_millis(100);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| why.to_string())?;
-    runtime.block_on(gateway::run(options)).map_err(|problem| problem.to_string())
+    runtime.block_on(gateway::run(options, |_| {})).map_err(|problem| problem.to_string())
 }
 
 fn snapshot(upstream: &Upstream) -> Snapshot {

@@ -56,7 +56,7 @@ fn run(work: impl Future<Output = base::Result<()>>) -> Result<(), String> {
 fn gateway(dir: &str, listen: &str) -> Result<(), String> {
     let mut options = gateway::Options::new(dir);
     options.listen = vec![listen.parse().map_err(|_| "an address to listen on".to_owned())?];
-    run(gateway::run(options))
+    run(gateway::run(options, |_| {}))
 }
 
 /// Each size in processes of its own, so that no memory of the one is counted for the other.
