@@ -21,6 +21,9 @@ use crate::{credential, idempotency, reply};
 /// Uploads and pushes may take this long.
 const UPLOAD_DEADLINE: Duration = Duration::from_secs(3600);
 
+/// An upload that brings nothing for this long has broken off.
+const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
+
 /// Answers one request to one endpoint.
 pub(crate) async fn answer(
     platform: &Platform,
@@ -76,7 +79,7 @@ async fn carry_out(
     };
     let if_match = if_match(&head.headers)?;
     kernel::room::admit(&row, &platform.config().data)?;
-    let (json, stream) = take_body(&row, &head, body).await?;
+    let (json, stream) = take_body(platform, &row, &head, body).await?;
     let info =
         RequestInfo { id: id.to_owned(), endpoint: row.id, digest: digest(&head, &json), idempotency_key: key.clone() };
     if let Some(key) = key
@@ -151,9 +154,9 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>> {
         .map_err(|_| Problem::stale("bad-if-match", "`If-Match` is not an ETag that this API gave"))
 }
 
-async fn take_body(row: &Row, head: &Parts, body: Body) -> Result<(Vec<u8>, Option<ByteStream>)> {
+async fn take_body(platform: &Platform, row: &Row, head: &Parts, body: Body) -> Result<(Vec<u8>, Option<ByteStream>)> {
     match row.shape {
-        Shape::Upload | Shape::Raw => Ok((Vec::new(), Some(limited(body)))),
+        Shape::Upload | Shape::Raw => Ok((Vec::new(), Some(limited(body, platform.clone())))),
         Shape::Json | Shape::Events if row.method.is_mutating() => {
             let bytes = collect(body).await?;
             if !bytes.is_empty() {
@@ -188,18 +191,39 @@ async fn collect(body: Body) -> Result<Vec<u8>> {
     }
 }
 
-/// The body of an upload as a stream that ends with a problem when it is too large or breaks off.
-fn limited(body: Body) -> ByteStream {
-    let mut left = SOURCE_BYTES_MAX;
-    Box::pin(body.into_data_stream().map(move |chunk| -> Result<Bytes> {
-        let chunk = chunk.map_err(|e| {
-            Problem::invalid("body-broken-off", format!("the upload could not be read to its end: {e}"))
-        })?;
-        let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        left = left.checked_sub(length).ok_or_else(|| {
-            Problem::too_large("source-too-large", format!("the upload is larger than {SOURCE_BYTES_MAX} bytes"))
-                .hint("leave build results and data out: name them in .gitignore or .orlopignore")
-        })?;
-        Ok(chunk)
+/// The body of an upload as a stream that ends with a problem when it is too large, breaks off or
+/// stops coming.
+fn limited(body: Body, platform: Platform) -> ByteStream {
+    let start = Some((body.into_data_stream(), SOURCE_BYTES_MAX));
+    Box::pin(futures_util::stream::unfold(start, move |state| {
+        let platform = platform.clone();
+        async move {
+            let (mut body, left) = state?;
+            let chunk = tokio::select! {
+                chunk = body.next() => chunk?,
+                () = platform.ports().clock.sleep(UPLOAD_SILENCE) => return Some((Err(stopped()), None)),
+            };
+            match counted(chunk, left) {
+                Ok((chunk, left)) => Some((Ok(chunk), Some((body, left)))),
+                Err(problem) => Some((Err(problem), None)),
+            }
+        }
     }))
+}
+
+fn stopped() -> Problem {
+    let text = format!("the upload brought nothing for {} s", UPLOAD_SILENCE.as_secs());
+    Problem::timeout("body-timeout", text).hint("send it again")
+}
+
+/// A piece of an upload, and how much may still come.
+fn counted(chunk: std::result::Result<Bytes, axum::Error>, left: u64) -> Result<(Bytes, u64)> {
+    let chunk = chunk
+        .map_err(|e| Problem::invalid("body-broken-off", format!("the upload could not be read to its end: {e}")))?;
+    let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+    let left = left.checked_sub(length).ok_or_else(|| {
+        Problem::too_large("source-too-large", format!("the upload is larger than {SOURCE_BYTES_MAX} bytes"))
+            .hint("leave build results and data out: name them in .gitignore or .orlopignore")
+    })?;
+    Ok((chunk, left))
 }

@@ -11,6 +11,7 @@ mod credential;
 mod idempotency;
 mod listen;
 mod pages;
+mod patience;
 mod platform;
 mod reply;
 mod router;
