@@ -11,7 +11,7 @@ use crate::source::Source;
 const TEXT_BYTES_MAX: u64 = 2 << 20;
 
 /// Crates that never ship: all of them is test code.
-pub const TEST_CRATES: [&str; 3] = ["sim", "e2e", "bench"];
+pub const TEST_CRATES: [&str; 4] = ["sim", "e2e", "bench", "fuzz"];
 
 /// Every file of the project.
 pub struct Tree {

@@ -3,6 +3,9 @@
 mod events;
 mod fault;
 mod retry;
+#[cfg(feature = "fuzzing")]
+pub mod sse;
+#[cfg(not(feature = "fuzzing"))]
 mod sse;
 mod upload;
 

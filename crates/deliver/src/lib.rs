@@ -3,6 +3,8 @@
 //! instances were observed healthy; every step can be watched, stopped and taken back.
 
 mod decide;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod model;
 pub mod recipe;

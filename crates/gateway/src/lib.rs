@@ -11,6 +11,8 @@ mod chance;
 mod conn;
 mod core;
 mod descriptors;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod host;
 mod keep;

@@ -35,6 +35,8 @@ use async_trait::async_trait;
 use base::{Problem, Result, ServiceName};
 use ports::{ByteStream, ReceiveLimits, ReceivePolicy, Sources};
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub use gzip::gunzip;
 use layout::Layout;
 use program::Program;

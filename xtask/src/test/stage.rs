@@ -34,6 +34,7 @@ pub const STAGES: &[Stage] = &[
         pass: find_postgres,
     },
     Stage { name: "tests", what: "unit, integration and end-to-end tests", slow: false, prepares: &[], pass: tests },
+    Stage { name: "fuzz", what: "a short run of every parser on made-up bytes", slow: true, prepares: &[], pass: fuzz },
     Stage { name: "doc", what: "the examples in the documentation", slow: true, prepares: &[], pass: doc },
 ];
 
@@ -122,6 +123,79 @@ fn tests(run: &mut Run) -> Result<Outcome, String> {
     counted(run, if nextest { Runner::Nextest } else { Runner::Libtest }, &args)
 }
 
+/// The short run of every target, and cargo-fuzz besides where it is installed and was asked for.
+fn fuzz(run: &mut Run) -> Result<Outcome, String> {
+    if run.broken {
+        return Ok(Outcome::Skipped("the code does not compile".to_owned()));
+    }
+    let (mut count, json) = (Count::default(), run.json);
+    let mut targets = Vec::new();
+    let argv = words(&["run", "--package", "fuzz", "--locked"]);
+    let ok = command::stream(&run.root, &argv, &colours(), |_, line| {
+        if let Some((name, broken)) = fuzz_line(line) {
+            targets.push(name.to_owned());
+            count.passed += u64::from(!broken);
+            count.failed += u64::from(broken);
+        }
+        command::say(json, line);
+    })?;
+    run.count.add(count);
+    if !ok || count.failed > 0 {
+        return Ok(Outcome::Failed);
+    }
+    guided(run, &targets)
+}
+
+/// The name of the target that a line of the short run tells of, and whether it broke.
+fn fuzz_line(line: &str) -> Option<(&str, bool)> {
+    let (name, rest) = line.split_once(' ')?;
+    (rest.contains(" seeds, ") && rest.contains(" made")).then_some((name, line.ends_with("BROKEN")))
+}
+
+/// Says how many inputs cargo-fuzz makes for each target; without it cargo-fuzz is not run.
+const FUZZ_RUNS: &str = "ORLOP_FUZZ_RUNS";
+
+fn guided(run: &mut Run, targets: &[String]) -> Result<Outcome, String> {
+    if command::output(&run.root, &command::cargo(), &["fuzz", "--version"]).is_none() {
+        run.say(&format!(
+            "CARGO-FUZZ IS NOT INSTALLED: no run was guided by coverage. `cargo install cargo-fuzz --locked`, then {FUZZ_RUNS}=100000"
+        ));
+        return Ok(Outcome::Passed);
+    }
+    let Some(runs) = std::env::var(FUZZ_RUNS).ok().filter(|runs| runs.parse::<u64>().is_ok()) else {
+        run.say(&format!(
+            "CARGO-FUZZ WAS NOT ASKED FOR: no run was guided by coverage; {FUZZ_RUNS}=100000 asks for it"
+        ));
+        return Ok(Outcome::Passed);
+    };
+    // The same versions as the platform's own.
+    let lock = std::fs::copy(run.root.join("Cargo.lock"), run.root.join("fuzz/Cargo.lock"));
+    lock.map_err(|why| format!("fuzz/Cargo.lock cannot be written: {why}"))?;
+    for target in targets {
+        let (own, seeds) = (format!("fuzz/corpus/{target}"), format!("crates/fuzz/corpus/{target}"));
+        std::fs::create_dir_all(run.root.join(&own)).map_err(|why| format!("{own} cannot be made: {why}"))?;
+        let runs = format!("-runs={runs}");
+        let args = [
+            "fuzz",
+            "run",
+            "-s",
+            "none",
+            "--target-dir",
+            "target/cargo-fuzz",
+            target,
+            &own,
+            &seeds,
+            "--",
+            &runs,
+            "-seed=1",
+        ];
+        if matches!(cargo(run, &args)?, Outcome::Failed) {
+            return Ok(Outcome::Failed);
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
 fn doc(run: &mut Run) -> Result<Outcome, String> {
     counted(run, Runner::Libtest, &["test", "--doc", "--workspace", "--locked", "--no-fail-fast"])
 }
@@ -182,6 +256,14 @@ mod tests {
         check(&message("xtask", false), None);
         check(r#"{"reason":"build-finished","success":true}"#, None);
         check("warning: text", None);
+    }
+
+    #[test]
+    fn targets_are_read_from_the_lines_of_the_short_run() {
+        assert_eq!(fuzz_line("gate              11 seeds,  20000 made"), Some(("gate", false)));
+        assert_eq!(fuzz_line("git_pack           3 seeds,     17 made, BROKEN"), Some(("git_pack", true)));
+        assert_eq!(fuzz_line("seed 7"), None);
+        assert_eq!(fuzz_line("  a panic without words"), None);
     }
 
     #[test]

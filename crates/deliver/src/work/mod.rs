@@ -22,6 +22,26 @@ mod stream;
 mod submit;
 mod triggers;
 mod walk;
+
+/// Shows every entry of an uploaded archive: its path, where it links to, its size and its content.
+/// Returns how many there are and their bytes; nothing where the archive is refused.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_walk(
+    data: &[u8],
+    bytes_max: u64,
+    mut visit: impl FnMut(&str, Option<&str>, u64, &mut dyn std::io::Read),
+) -> Option<(u64, u64)> {
+    let walked = walk::walk(data, bytes_max, |item, content| {
+        let (link, size) = match &item.kind {
+            walk::ItemKind::File { size, .. } => (None, *size),
+            walk::ItemKind::Folder => (None, 0),
+            walk::ItemKind::Link(target) | walk::ItemKind::Same(target) => (Some(target.as_str()), 0),
+        };
+        visit(&item.path, link, size, content);
+        Ok(())
+    });
+    walked.ok()
+}
 mod watch;
 mod watermark;
 

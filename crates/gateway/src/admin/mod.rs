@@ -31,6 +31,18 @@ pub fn callers_socket(dir: impl AsRef<Path>) -> PathBuf {
     dir.as_ref().join(CALLERS)
 }
 
+/// Both directions of the wire: a request for a probe, and a problem that comes back.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(data: &[u8]) {
+    if let Ok(request) = serde_json::from_slice::<wire::ProbeRequest>(data) {
+        assert!(serde_json::to_vec(&request).is_ok(), "what was read cannot be written");
+    }
+    if let Ok(problem) = serde_json::from_slice::<wire::WireProblem>(data) {
+        let status = data.iter().fold(0u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(*byte)));
+        assert!(!problem.into_problem(status).to_string().is_empty(), "a problem says nothing");
+    }
+}
+
 /// Serves both sockets. `replace`: a predecessor still has them, and they are taken from it.
 pub(crate) async fn serve(
     dir: &Path,

@@ -189,6 +189,25 @@ impl Chunks {
     }
 }
 
+/// A chunked body by itself, with the bounds that a request has.
+#[cfg(feature = "fuzzing")]
+pub(crate) struct Chunked(Chunks);
+
+#[cfg(feature = "fuzzing")]
+impl Chunked {
+    pub(crate) fn new() -> Self {
+        Self(Chunks::new(8 << 10, 20))
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.is_done()
+    }
+
+    pub(crate) fn advance(&mut self, input: &[u8]) -> Result<usize, Refusal> {
+        self.0.advance(input)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -73,6 +73,9 @@ impl Head {
     /// Looks at the input, which always begins where this head begins.
     pub(super) fn feed(&mut self, input: &[u8], limits: &HeadLimits) -> Progress {
         loop {
+            if self.is_foreign(input) {
+                return Progress::Refuse(Refusal::bad("not-http", "What was sent is not HTTP.", "RFC 9112 §3"));
+            }
             let Some(at) = input.get(self.searched..).and_then(|rest| memchr::memchr(b'\n', rest)) else {
                 self.searched = input.len();
                 return match self.unfinished(input, limits) {
@@ -108,14 +111,17 @@ impl Head {
         }
     }
 
+    /// TLS hellos and other foreign protocols: no need to wait for more. Said before a line is looked
+    /// at, so that the answer does not depend on how much of it has come.
+    fn is_foreign(&self, input: &[u8]) -> bool {
+        let first = input.get(self.line).filter(|_| !self.begun);
+        first.is_some_and(|b| !matches!(b, b'\r' | b'\n') && !super::is_token(&[*b]))
+    }
+
     /// What is already wrong with a line that has not ended.
     fn unfinished(&self, input: &[u8], limits: &HeadLimits) -> Option<Refusal> {
         let text = input.get(self.line..).unwrap_or(b"");
         if !self.begun {
-            // TLS hellos and other foreign protocols: no need to wait for more.
-            if text.first().is_some_and(|b| *b != b'\r' && !super::is_token(&[*b])) {
-                return Some(Refusal::bad("not-http", "What was sent is not HTTP.", "RFC 9112 §3"));
-            }
             if text.len() > limits.target_bytes.saturating_add(64) {
                 return Some(line::too_long());
             }

@@ -12,6 +12,8 @@ mod line;
 mod refusal;
 mod shared;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use chunk::Chunked;
 pub(crate) use chunk::{Chunks, Piece};
 pub(crate) use field::{is_disguised, is_token, split as split_field};
 pub(crate) use framer::{Framer, Stop};

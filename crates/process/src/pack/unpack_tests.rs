@@ -114,3 +114,111 @@ fn later_layers_replace_and_take_away() {
         assert_eq!(at(path).exists(), there, "{path}");
     }
 }
+
+/// One entry with any header, and its content padded to blocks.
+fn raw(kind: EntryType, name: &[u8], size: u64, content: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(size);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+/// Unpacks raw bytes; whatever comes of it, nothing is outside.
+fn unpack_raw(bytes: impl Read) -> (tempfile::TempDir, Result<()>) {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let root = OwnedFd::from(std::fs::File::open(&inner).unwrap());
+    let result = unpack(&root, bytes, &RULES, &mut Spent::default());
+    let outside: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(outside, ["inner"], "nothing may appear outside");
+    (dir, result)
+}
+
+#[test]
+fn headers_are_bounded_in_memory() {
+    let large = vec![b'a'; 3 << 20];
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        // Counts what is taken from the stream: all of it would be kept.
+        let bytes =
+            [raw(kind, b"././@LongLink", large.len() as u64, &large), raw(EntryType::Regular, b"a", 1, b"x")].concat();
+        let mut rest = bytes.as_slice();
+        let (_dir, result) = unpack_raw(&mut rest);
+        let problem = result.unwrap_err();
+        assert_eq!(problem.code, "archive-refused", "{kind:?}: {problem}");
+        assert!(problem.message.contains("1048576 bytes of headers"), "{problem}");
+        assert!(bytes.len() - rest.len() < 2 << 20, "{kind:?}: {} bytes were read", bytes.len() - rest.len());
+    }
+    // The counterpart: a long name that is one.
+    let name = [vec![b'n'; 200], b"/file\0".to_vec()].concat();
+    let bytes = [
+        raw(EntryType::GNULongName, b"././@LongLink", name.len() as u64, &name),
+        raw(EntryType::Regular, b"n", 1, b"x"),
+    ]
+    .concat();
+    let (dir, result) = unpack_raw(bytes.as_slice());
+    result.unwrap();
+    assert!(dir.path().join("inner").join("n".repeat(200)).join("file").is_file());
+}
+
+#[test]
+fn sizes_that_lie_are_refused() {
+    for size in [10_001, 1 << 33, 1 << 62, u64::MAX] {
+        let (_dir, result) = unpack_raw(raw(EntryType::Regular, b"a", size, b"x").as_slice());
+        let problem = result.unwrap_err();
+        assert!(["archive-too-large", "archive-broken"].contains(&&*problem.code), "{size}: {problem}");
+    }
+    let pax = b"30 size=9223372036854775807\n\0\0";
+    let bytes = [raw(EntryType::XHeader, b"pax", 30, pax), raw(EntryType::Regular, b"a", 1, b"x")].concat();
+    assert!(unpack_raw(bytes.as_slice()).1.is_err());
+    // Cut in the middle of its content, and in the middle of its header.
+    let whole = raw(EntryType::Regular, b"a", 5_000, &[b'x'; 5_000]);
+    for end in [513, 4_000, 100] {
+        assert!(unpack_raw(&whole[..end]).1.is_err(), "cut at {end}");
+    }
+}
+
+#[test]
+fn strange_names_stay_inside() {
+    let strange: [&[u8]; 8] = [
+        b"\xff\xfe",
+        "\u{202e}txt.exe".as_bytes(),
+        b"-rf",
+        b".git",
+        b"CON",
+        b"a\nb",
+        b"\x1b[2J",
+        "e\u{301}".as_bytes(),
+    ];
+    let bytes: Vec<u8> = strange.iter().flat_map(|name| raw(EntryType::Regular, name, 1, b"x")).collect();
+    let (dir, result) = unpack_raw(bytes.as_slice());
+    result.unwrap();
+    assert_eq!(std::fs::read_dir(dir.path().join("inner")).unwrap().count(), strange.len());
+    let twins = [
+        raw(EntryType::Regular, b"A", 1, b"1"),
+        raw(EntryType::Regular, b"a", 1, b"2"),
+        raw(EntryType::Regular, b"a", 1, b"3"),
+    ];
+    let (dir, result) = unpack_raw(twins.concat().as_slice());
+    result.unwrap();
+    let read = |name: &str| std::fs::read_to_string(dir.path().join("inner").join(name)).unwrap();
+    assert_eq!((read("A"), read("a")), ("1".to_owned(), "3".to_owned()), "case counts, and the later of two wins");
+    let deep = format!("{}x\0", "d/".repeat(101));
+    let bytes = [
+        raw(EntryType::GNULongName, b"././@LongLink", deep.len() as u64, deep.as_bytes()),
+        raw(EntryType::Regular, b"n", 1, b"x"),
+    ];
+    assert!(unpack_raw(bytes.concat().as_slice()).1.unwrap_err().message.contains("too deep"));
+    for kind in [b'V', b'M', b'D', b'Z', b'A'].map(EntryType::new) {
+        assert!(
+            unpack_raw(raw(kind, b"a", 0, b"").as_slice()).1.unwrap_err().message.contains("unknown type"),
+            "{kind:?}"
+        );
+    }
+}
