@@ -226,7 +226,7 @@ pub async fn open(file: &Path) -> Result<Store> {
 }
 
 fn options(file: &Path) -> store::Options {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::after(None));
     let random: Arc<dyn Random> = Arc::new(SystemChance(aws_lc_rs::rand::SystemRandom::new()));
     store::Options {
         url: format!("sqlite:{}", file.display()),

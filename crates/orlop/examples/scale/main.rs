@@ -10,7 +10,11 @@
 //!
 //! `cargo run --release -p orlop --example scale -- [--quick] [SERVICES…]`
 
+#[path = "../../src/anchor.rs"]
+#[allow(dead_code, reason = "the benchmark goes on from no earlier process")]
+mod anchor;
 #[path = "../../src/clock.rs"]
+#[allow(dead_code, reason = "the benchmark goes on from no earlier process")]
 mod clock;
 mod fill;
 mod fleet;

@@ -340,12 +340,12 @@ async fn fleet(dir: &Path) -> Result<Arc<Fleet>> {
     }
     drop(read);
     store.close().await;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::after(None));
     Ok(Arc::new(Fleet::of(running, 8_000_000, PORT, clock)))
 }
 
 async fn control(dir: &Path, engine: Arc<Fleet>, gateway: gateway::Client, traffic: SocketAddr) -> Result<Platform> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::after(None));
     let random: Arc<dyn Random> = Arc::new(SystemChance(aws_lc_rs::rand::SystemRandom::new()));
     let store = open(&dir.join("orlop.db")).await?;
     let vault = SettingVault::new(store.clone(), MasterKey::of([7; 32]), Arc::clone(&random));
