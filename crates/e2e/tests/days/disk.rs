@@ -145,6 +145,28 @@ async fn refused(place: &Installation, code: &str) -> Result<()> {
     Ok(())
 }
 
+/// Services that are there to be removed.
+async fn make_spares(steady: &Steady) -> Result<()> {
+    for n in 0..REMOVED {
+        let body = json!({ "service": format!("spare-{n}") });
+        let made = steady.call(Method::POST, "/v1/teams/main/services", None, Body::Json(&body)).await?;
+        ensure!(made.status == 200, "{made:?}");
+    }
+    Ok(())
+}
+
+/// What makes room is taken on a full disk.
+async fn remove_spares(place: &Installation, disk: &Disk) -> Result<()> {
+    for n in 0..REMOVED {
+        let path = format!("/v1/services/spare-{n}");
+        let gone = try_once(place, Method::DELETE, &path, &Value::Null).await?;
+        let free = disk.free();
+        ensure!(gone.status == 200, "it is written into the reserve: {gone:?}, {free} bytes free");
+        disk.fill(0)?;
+    }
+    Ok(())
+}
+
 async fn full(disk: Disk) -> Result<()> {
     let mut both = Place::on(disk).await?;
     let (place, disk) = (&mut both.place, &both.disk);
@@ -153,17 +175,7 @@ async fn full(disk: Disk) -> Result<()> {
     let (host, folder) = (shop.host("dev"), shop.folder.clone());
     drop(shop);
     let steady = Steady::of(&place.client)?;
-    for n in 0..REMOVED {
-        let made = steady
-            .call(
-                Method::POST,
-                "/v1/teams/main/services",
-                None,
-                Body::Json(&json!({ "service": format!("spare-{n}") })),
-            )
-            .await?;
-        ensure!(made.status == 200, "{made:?}");
-    }
+    make_spares(&steady).await?;
     let database = place.data().join("orlop.db");
     let reserved = async || {
         std::fs::metadata(&database).is_ok_and(|meta| meta.len() > 16 << 20)
@@ -184,16 +196,7 @@ async fn full(disk: Disk) -> Result<()> {
     disk.fill(0)?;
     refused(place, "disk-full").await?;
     load.more(200).await?;
-    for n in 0..REMOVED {
-        let path = format!("/v1/services/spare-{n}");
-        let gone = try_once(place, Method::DELETE, &path, &Value::Null).await?;
-        ensure!(
-            gone.status == 200,
-            "what makes room is written into the reserve: {gone:?}, {} bytes free",
-            disk.free()
-        );
-        disk.fill(0)?;
-    }
+    remove_spares(place, disk).await?;
     place.kill_control();
     load.more(20).await?;
     place.up().await?;
