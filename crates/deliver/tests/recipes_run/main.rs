@@ -145,6 +145,7 @@ fn every_fixture_is_known_here() {
     let expect = [
         ("answers-500", "python"),
         ("broken-build", "node"),
+        ("calls", "python"),
         ("django", "python"),
         ("eats-memory", "python"),
         ("exits-at-once", "python"),
@@ -160,6 +161,7 @@ fn every_fixture_is_known_here() {
         ("rust-deps", "rust"),
         ("rust-plain", "rust"),
         ("static", "site"),
+        ("streams", "python"),
     ];
     let seen: Vec<(&str, &str)> = seen.iter().map(|(name, outcome)| (name.as_str(), outcome.as_str())).collect();
     assert_eq!(seen, expect);

@@ -195,7 +195,7 @@ async fn names(place: &Installation) -> Result<()> {
     for name in ["Shop", "shop_1", "1shop", "-shop", "shop-", "a--b", "ünder", "a/b", "..", ""] {
         says(place, &["service", "create", "--", name], &["invalid value"]).await?;
     }
-    says(place, &["setting", "set", "lower=1", "--service", "owner"], &["lower"]).await?;
+    says(place, &["setting", "set", "lower=1", "--service", "owner"], &["capital letters"]).await?;
     says(place, &["logs", "--service", "owner", "--env", "Dev"], &["Dev"]).await?;
     let answer = place.client.ask("-bad-.localhost", "/").await?;
     ensure!((400..500).contains(&answer.status), "{answer:?}");

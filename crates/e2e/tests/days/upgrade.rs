@@ -1,6 +1,6 @@
 //! Data of the version before, taken over, and given back.
 //!
-//! What an older version leaves is kept in `fixtures/kept`: one archive of a data folder for each. A
+//! What an older version leaves is kept in the folder `kept` of this crate: one archive of a data folder for each. A
 //! release adds one with `ORLOP_TEST_KEEP=NAME cargo test -p e2e --test days -- --ignored keep`. Where
 //! `ORLOP_TEST_OLD_BIN` names the binary of the version before, it is run as well, there and back.
 
@@ -46,7 +46,12 @@ fn keep() {
 }
 
 fn archive(name: &str) -> PathBuf {
-    e2e::fixture("kept").join(format!("{name}.tar.gz"))
+    kept().join(format!("{name}.tar.gz"))
+}
+
+/// Where the data of older versions lies.
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("kept")
 }
 
 /// Two services with releases, rollbacks, settings and a secret, then the end of everything at once.
@@ -71,7 +76,7 @@ async fn keep_data(name: String) -> Result<()> {
     write(&place.data(), "token", &token)?;
     let target = archive(&name);
     let failed = |e: std::io::Error| Problem::unavailable("disk", e);
-    std::fs::create_dir_all(e2e::fixture("kept")).map_err(failed)?;
+    std::fs::create_dir_all(kept()).map_err(failed)?;
     // Unpacked artifacts and caches come again from the objects; sockets are no files.
     let (to, from) = (target.to_string_lossy(), place.data());
     let from = from.to_string_lossy();

@@ -165,6 +165,11 @@ impl Book {
         self.state.since = self.epoch.now();
         self.state.evidence = evidence;
         self.save(true);
+        self.tell();
+    }
+
+    /// Wakes the engine.
+    fn tell(&self) {
         if let Ok(socket) = UnixDatagram::unbound()
             && socket.set_write_timeout(Some(TELL_WITHIN)).is_ok()
         {
@@ -173,13 +178,22 @@ impl Book {
         }
     }
 
-    /// The same state seen again, with newer evidence. Written now and then.
+    /// The same state seen again, with newer evidence.
     fn refresh(&mut self, evidence: String) {
         let evidence = self.redactor.text(&evidence);
         self.dirty |= self.state.evidence != evidence;
         self.state.evidence = evidence;
+        self.keep_fresh();
+    }
+
+    /// Writes newer evidence now and then. Somebody waits for an instance that does not answer, and
+    /// wants to know why; how often one that is well was asked is nobody's news.
+    fn keep_fresh(&mut self) {
         if self.dirty && self.written.elapsed() >= EVIDENCE_EVERY {
             self.save(false);
+            if self.state.state != InstanceState::Ready {
+                self.tell();
+            }
         }
     }
 
@@ -471,9 +485,7 @@ impl Keeper {
             }
             let _ = sys::kill(self.running.init, libc::SIGKILL);
         }
-        if self.book.dirty && self.book.written.elapsed() >= EVIDENCE_EVERY {
-            self.book.save(false);
-        }
+        self.book.keep_fresh();
     }
 
     /// Reads what is left, clears up, and writes the last state.
