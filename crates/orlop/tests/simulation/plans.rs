@@ -11,6 +11,7 @@ use crate::actions::{REST, create, deploy, held, rollback, rollout, scale, servi
 const WHOLE: &[(&str, &str)] = &[
     ("FROM deliver_environment", "an installation has a hundred environments at most"),
     ("FROM store_migration", "read once at the start; one row for each step of the schema"),
+    ("FROM store_compatible", "read once at the start; one row for each step that an older version can live with"),
     ("FROM fact_chain", "one row"),
     ("SELECT at FROM fact ORDER BY seq DESC LIMIT 1", "the newest alone, from the end of the index"),
     ("FROM access_person WHERE removed IS NULL AND admin = 1", "asked at the start and when an admin goes"),
