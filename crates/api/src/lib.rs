@@ -6,6 +6,7 @@ pub mod access;
 pub mod catalog;
 pub mod deliver;
 mod endpoint;
+mod forms;
 pub mod manifest;
 mod openapi;
 mod page;

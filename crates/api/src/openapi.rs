@@ -5,6 +5,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::forms::{self, IDEMPOTENCY_KEY, IF_MATCH};
 use crate::{Access, Endpoint, Method, ProblemBody, Row, Shape, TABLE};
 
 /// What the document says about one endpoint; filled by [`describe`].
@@ -13,6 +14,8 @@ pub(crate) struct Describe {
     path: Value,
     query: Value,
     body: Option<Value>,
+    /// An absent body reads as an empty object: it may be left out where that is a whole one.
+    needs_body: bool,
     reply: Option<Value>,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
@@ -21,6 +24,7 @@ pub(crate) fn describe<E: Endpoint>(out: &mut Describe) {
     out.path = to_value(E::Path::schema());
     out.query = to_value(E::Query::schema());
     out.body = reference::<E::Body>(&mut out.schemas);
+    out.needs_body = to_value(E::Body::schema())["required"].as_array().is_some_and(|names| !names.is_empty());
     out.reply = reference::<E::Reply>(&mut out.schemas);
     E::Path::schemas(&mut out.schemas);
     E::Query::schemas(&mut out.schemas);
@@ -56,7 +60,8 @@ pub fn document() -> Value {
         let item = paths.entry(row.path.to_owned()).or_insert_with(|| json!({}));
         item[row.method.word().to_ascii_lowercase()] = operation;
     }
-    json!({
+    forms::beyond_types(&mut schemas);
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Orlop",
@@ -74,7 +79,9 @@ pub fn document() -> Value {
                 "basic": { "type": "http", "scheme": "basic", "description": "any user name, the token as password (git)" },
             },
         },
-    })
+    });
+    forms::unsigned(&mut document);
+    document
 }
 
 /// The document as text, made once.
@@ -87,16 +94,20 @@ fn operation(row: &Row, about: &Describe) -> Value {
     let mut parameters = parameters(&about.path, "path");
     if row.shape != Shape::Raw || row.method == Method::Get {
         parameters.extend(self::parameters(&about.query, "query"));
+        if let Some(form) = forms::cursor(row.id) {
+            parameters.iter_mut().filter(|p| p["name"] == "after").for_each(|p| p["schema"]["pattern"] = form.into());
+        }
     }
     if row.method.is_mutating() && row.shape != Shape::Raw {
         parameters.push(header(
             "Idempotency-Key",
+            IDEMPOTENCY_KEY,
             "repeat the call with the same key and it happens once; remembered for 24 hours",
         ));
-        parameters.push(header("If-Match", "do it only if the ETag is still this one"));
+        parameters.push(header("If-Match", IF_MATCH, "do it only if the ETag is still this one"));
     }
     if row.shape == Shape::Events {
-        parameters.push(header("Last-Event-ID", "go on behind this event"));
+        parameters.push(header("Last-Event-ID", forms::event_id(row.id), "go on behind this event"));
     }
     let mut operation = json!({
         "operationId": row.id,
@@ -111,7 +122,7 @@ fn operation(row: &Row, about: &Describe) -> Value {
     match (row.shape, &about.body) {
         (Shape::Json, Some(body)) => {
             operation["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": body } } });
+                json!({ "required": about.needs_body, "content": { "application/json": { "schema": body } } });
         }
         (Shape::Upload, _) => {
             operation["requestBody"] = json!({ "required": true, "content": { "application/gzip": { "schema": { "type": "string", "contentMediaType": "application/gzip" } } } });
@@ -133,8 +144,8 @@ fn tag(path: &str) -> &str {
     }
 }
 
-fn header(name: &str, description: &str) -> Value {
-    json!({ "name": name, "in": "header", "required": false, "description": description, "schema": { "type": "string" } })
+fn header(name: &str, pattern: &str, description: &str) -> Value {
+    json!({ "name": name, "in": "header", "required": false, "description": description, "schema": { "type": "string", "pattern": pattern } })
 }
 
 /// The properties of an object schema as parameters.
@@ -155,10 +166,16 @@ fn parameters(schema: &Value, place: &str) -> Vec<Value> {
         .collect()
 }
 
+/// One event of a stream (WHATWG HTML §9.2); its data are JSON.
+fn event() -> Value {
+    let text = json!({ "type": "string" });
+    json!({ "type": "object", "properties": { "id": text, "event": text, "data": text }, "required": ["data"] })
+}
+
 fn responses(row: &Row, reply: Option<&Value>) -> Value {
     let content = match (row.shape, reply) {
         (Shape::Events, Some(reply)) => json!({
-            "text/event-stream": { "schema": { "type": "string" }, "x-event-data": reply }
+            "text/event-stream": { "schema": event(), "x-event-data": reply }
         }),
         (Shape::Raw, _) => json!({ "application/octet-stream": {} }),
         (_, Some(reply)) => json!({ "application/json": { "schema": reply } }),

@@ -108,6 +108,7 @@ pub struct ScaleTo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessName>,
     /// How many instances, 0–100.
+    #[schema(maximum = 100)]
     pub instances: u32,
 }
 

@@ -50,14 +50,14 @@ words! {
     Bytes: "an amount of memory or storage", Some("^[0-9]+([KMGT]i?)?$"), "256Mi";
     MilliCpu: "an amount of processor: cores, or thousandths of a core with `m`", Some("^[0-9]+(m|\\.[0-9]{1,3})?$"), "500m";
     Span: "a span of time", Some("^[0-9]+(ms|s|m|h|d)$"), "30s";
-    SourceId: "id of a source", Some("^src_[0-9a-z]{26}$"), "src_01kb0000000000000000000000";
-    BuildId: "id of a build", Some("^bld_[0-9a-z]{26}$"), "bld_01kb0000000000000000000000";
-    ReleaseId: "id of a release", Some("^rel_[0-9a-z]{26}$"), "rel_01kb0000000000000000000000";
-    RolloutId: "id of a rollout", Some("^ro_[0-9a-z]{26}$"), "ro_01kb0000000000000000000000";
-    InstanceId: "id of an instance", Some("^in_[0-9a-z]{26}$"), "in_01kb0000000000000000000000";
-    JobId: "id of a job", Some("^job_[0-9a-z]{26}$"), "job_01kb0000000000000000000000";
-    TokenId: "id of a token", Some("^tok_[0-9a-z]{26}$"), "tok_01kb0000000000000000000000";
-    PersonId: "id of a person", Some("^per_[0-9a-z]{26}$"), "per_01kb0000000000000000000000";
+    SourceId: "id of a source", Some("^src_[0-7][0-9a-hjkmnp-tv-z]{25}$"), "src_01kb0000000000000000000000";
+    BuildId: "id of a build", Some("^bld_[0-7][0-9a-hjkmnp-tv-z]{25}$"), "bld_01kb0000000000000000000000";
+    ReleaseId: "id of a release", Some("^rel_[0-7][0-9a-hjkmnp-tv-z]{25}$"), "rel_01kb0000000000000000000000";
+    RolloutId: "id of a rollout", Some("^ro_[0-7][0-9a-hjkmnp-tv-z]{25}$"), "ro_01kb0000000000000000000000";
+    InstanceId: "id of an instance", Some("^in_[0-7][0-9a-hjkmnp-tv-z]{25}$"), "in_01kb0000000000000000000000";
+    JobId: "id of a job", Some("^job_[0-7][0-9a-hjkmnp-tv-z]{25}$"), "job_01kb0000000000000000000000";
+    TokenId: "id of a token", Some("^tok_[0-7][0-9a-hjkmnp-tv-z]{25}$"), "tok_01kb0000000000000000000000";
+    PersonId: "id of a person", Some("^per_[0-7][0-9a-hjkmnp-tv-z]{25}$"), "per_01kb0000000000000000000000";
 }
 
 impl PartialSchema for Time {
