@@ -121,10 +121,8 @@ impl Head {
     /// What is already wrong with a line that has not ended.
     fn unfinished(&self, input: &[u8], limits: &HeadLimits) -> Option<Refusal> {
         let text = input.get(self.line..).unwrap_or(b"");
-        if !self.begun {
-            if text.len() > limits.target_bytes.saturating_add(64) {
-                return Some(line::too_long());
-            }
+        if !self.begun && text.len() > limits.target_bytes.saturating_add(64) {
+            return Some(line::too_long());
         }
         (input.len() > limits.bytes).then(|| self.too_large())
     }

@@ -188,8 +188,11 @@ struct Model {
     /// The facts of each kind and subject that a place keeps for ever: the newest.
     facts: Vec<StoredFact>,
     /// Rollouts that ended, as a year leaves them: row, steps, last facts.
-    old: Vec<(Vec<Cell>, Vec<Vec<Cell>>, Vec<StoredFact>)>,
+    old: Vec<OldRollout>,
 }
+
+/// A rollout that ended: its row, its steps, its last facts.
+type OldRollout = (Vec<Cell>, Vec<Vec<Cell>>, Vec<StoredFact>);
 
 /// Fills a folder with an installation of so many services.
 pub async fn fill(dir: &Path, services: usize) -> Result<()> {

@@ -192,7 +192,7 @@ async fn changes(platform: &Platform, api: &Api, fleet: &Fleet, services: usize,
                     return Err(Problem::timeout("change", format!("{subject} did not change")));
                 };
                 // Whoever lags reads as if woken.
-                if wake.is_ok_and(|wake| &*wake.kind != "route.served" || &*wake.subject != subject) {
+                if wake.is_ok_and(|wake| &*wake.kind != "route.served" || *wake.subject != *subject) {
                     continue;
                 }
                 let seen: Option<RouteSeen> = kernel::latest(&mut platform.store().read().await?, &subject).await?;
