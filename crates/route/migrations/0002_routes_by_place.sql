@@ -1,3 +1,4 @@
+-- breaks the version before: it keeps its routes in route_snapshot, which is gone.
 CREATE TABLE route_route (
   service TEXT NOT NULL,
   environment TEXT NOT NULL,
