@@ -1,5 +1,7 @@
 //! What a backup says that it holds, and the seal on it.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::hmac;
 use base::{Digest, Result, Secret, Time};
 use serde::{Deserialize, Serialize};
@@ -62,6 +64,13 @@ impl Manifest {
                 .hint("use the version of orlop that made it, or a newer one"));
         }
         serde_json::from_slice(bytes).map_err(|e| damaged(format_args!("its manifest: {e}")))
+    }
+
+    /// The first of these objects that is not in it.
+    pub(crate) fn lacks<'a>(&self, needed: &'a [String]) -> Option<&'a String> {
+        let there: BTreeSet<&str> =
+            self.beneath("objects").filter_map(|entry| entry.path.strip_prefix("objects/")).collect();
+        needed.iter().find(|key| !there.contains(key.as_str()))
     }
 
     /// Files below this folder.

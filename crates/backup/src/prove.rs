@@ -63,7 +63,7 @@ pub async fn prove(file: &Path, given: Option<&str>, house: &House<'_>, clock: &
     let needed = (house.needed)(&mut reader).await?;
     drop(reader);
     store.close().await;
-    let missing = missing(&manifest, &needed);
+    let missing = manifest.lacks(&needed);
     if let Some(key) = missing {
         return Err(damaged(format_args!("the object `{key}`, which the ledger names, is missing")));
     }
@@ -109,12 +109,6 @@ pub(crate) async fn ledger_of(
         None => Ok(store),
         Some((seq, what)) => Err(damaged(format_args!("fact {} of its ledger: {what}", seq.0))),
     }
-}
-
-fn missing<'a>(manifest: &Manifest, needed: &'a [String]) -> Option<&'a String> {
-    let there: std::collections::BTreeSet<&str> =
-        manifest.beneath("objects").filter_map(|entry| entry.path.strip_prefix("objects/")).collect();
-    needed.iter().find(|key| !there.contains(key.as_str()))
 }
 
 /// Writes content to a new file that only its owner may read.

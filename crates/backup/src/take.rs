@@ -1,6 +1,5 @@
 //! Making a backup while the installation works.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
@@ -93,8 +92,7 @@ async fn attempt(source: &Source<'_>, folder: &Path, house: &House<'_>) -> Resul
         Manifest { format: FORMAT, version: source.version.to_owned(), taken, ledger: dump, entries: Vec::new() };
     archive.ledger(&mut ledger, &manifest.ledger).map_err(|e| disk("writing to", folder, &e))?;
     manifest.entries = archive.all(source, replaced, growing).map_err(|e| disk("writing to", folder, &e))?;
-    let there: BTreeSet<&str> = manifest.entries.iter().filter_map(|e| e.path.strip_prefix("objects/")).collect();
-    if needed.iter().any(|key| !there.contains(key.as_str())) {
+    if manifest.lacks(&needed).is_some() {
         return Ok(None);
     }
     let bytes = serde_json::to_vec(&manifest).map_err(|e| Problem::internal("value-not-json", e))?;
