@@ -2,7 +2,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{access, catalog, deliver, platform, route, run};
+use crate::{access, catalog, deliver, observe, platform, route, run};
 
 /// One endpoint of the public API, as a type.
 pub trait Endpoint: Send + Sync + 'static {
@@ -229,7 +229,7 @@ pub(crate) use {endpoint_types, endpoints};
 
 /// Every endpoint of the installation, by capability.
 pub static TABLE: std::sync::LazyLock<Vec<Row>> = std::sync::LazyLock::new(|| {
-    [access::ROWS, catalog::ROWS, deliver::ROWS, run::ROWS, route::ROWS, platform::ROWS].concat()
+    [access::ROWS, catalog::ROWS, deliver::ROWS, run::ROWS, route::ROWS, observe::ROWS, platform::ROWS].concat()
 });
 
 #[cfg(test)]

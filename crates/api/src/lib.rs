@@ -8,6 +8,7 @@ pub mod deliver;
 mod endpoint;
 mod forms;
 pub mod manifest;
+pub mod observe;
 mod openapi;
 mod page;
 pub mod platform;

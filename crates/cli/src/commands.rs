@@ -37,6 +37,7 @@ pub mod git_remote;
 pub mod login;
 pub mod logout;
 pub mod logs;
+pub mod metrics;
 pub mod new;
 pub mod open;
 pub mod person;

@@ -80,6 +80,27 @@ pub fn word(value: &impl serde::Serialize) -> String {
     }
 }
 
+/// A line of bars for a row of numbers, the largest as high as a line; a dot where there is none.
+pub fn spark(values: &[Option<f64>]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = values.iter().flatten().copied().fold(0.0, f64::max);
+    let bar = |value: f64| match value > 0.0 {
+        true => BARS[((value / most * BARS.len() as f64).ceil() as usize).clamp(1, BARS.len()) - 1],
+        false => ' ',
+    };
+    values.iter().map(|value| value.map_or('·', bar)).collect()
+}
+
+/// A number of few digits: `0`, `0.04`, `3.5`, `120`.
+pub fn number(n: f64) -> String {
+    match n {
+        0.0 => "0".to_owned(),
+        n if n < 1.0 => format!("{n:.2}"),
+        n if n < 100.0 => format!("{n:.1}"),
+        n => format!("{n:.0}"),
+    }
+}
+
 /// The first twelve characters of a commit.
 pub fn commit(commit: Option<&str>) -> String {
     commit.map_or_else(|| "-".to_owned(), |c| c.chars().take(12).collect())
@@ -146,6 +167,15 @@ mod tests {
             ["1 file", "999 files", "1,000 files", "1,234,567 files"]
         );
         assert_eq!(instant(Time::from_micros(1_790_000_000_123_456)), "2026-09-21 14:13:20Z");
+    }
+
+    #[test]
+    fn rows_of_numbers_are_lines_of_bars() {
+        let check = |values: &[Option<f64>], expect: &str| assert_eq!(spark(values), expect);
+        check(&[], "");
+        check(&[Some(0.0), Some(0.0), None], "  ·");
+        check(&[Some(8.0), Some(0.1), None, Some(4.0), Some(0.0)], "█▁·▄ ");
+        assert_eq!([0.0, 0.041, 3.47, 120.4].map(number), ["0", "0.04", "3.5", "120"]);
     }
 
     #[test]

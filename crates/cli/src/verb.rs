@@ -51,6 +51,7 @@ pub enum Verb {
     #[command(subcommand)]
     Route(route::Verb),
     Traffic(traffic::Args),
+    Metrics(metrics::Args),
     #[command(subcommand)]
     Audit(audit::Verb),
     Events(events::Args),
@@ -93,6 +94,7 @@ impl Verb {
             Self::Rollout(verb) => verb.run(ctx).await,
             Self::Route(verb) => verb.run(ctx).await,
             Self::Traffic(args) => args.run(ctx).await,
+            Self::Metrics(args) => args.run(ctx).await,
             Self::Audit(verb) => verb.run(ctx).await,
             Self::Events(args) => args.run(ctx).await,
             Self::Platform(args) => args.run(ctx).await,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use base::Time;
-use ports::{Clock, Engine, Gateway, Objects, Random, Sources, Vault};
+use ports::{Clock, Engine, Gateway, Objects, Random, Signals, Sources, Vault};
 use store::Store;
 
 use crate::{Admission, Authority, Config, Ctx, Driver, Permit};
@@ -19,6 +19,8 @@ pub struct Ports {
     pub sources: Arc<dyn Sources>,
     /// Opens settings and secrets.
     pub vault: Arc<dyn Vault>,
+    /// Keeps recent history of requests and of what instances use.
+    pub signals: Arc<dyn Signals>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.

@@ -69,6 +69,7 @@ pub(crate) async fn compose(
         objects,
         sources: Arc::new(git::Repositories::open(place.git_dir(), program("git", &environment.vars))?),
         vault: Arc::new(vault.clone()),
+        signals: Arc::new(signals::Memory::default()),
         clock,
         random,
     };
@@ -104,6 +105,7 @@ fn capabilities(vault: Option<SettingVault>, environment: BuildEnvironment) -> V
         deliver::capability(environment),
         run::capability(),
         route::capability(),
+        observe::capability(),
     ];
     access.into_iter().chain(others).collect()
 }

@@ -2,3 +2,4 @@
 
 pub mod engine;
 pub mod handing;
+pub mod signals;

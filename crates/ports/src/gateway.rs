@@ -13,6 +13,9 @@ use crate::Address;
 /// ones. With format 2 the address of an instance may be a socket that hands out connections.
 pub const SNAPSHOT_FORMAT: u32 = 2;
 
+/// Upper bounds of the buckets of a latency histogram, milliseconds; one more bucket lies above them.
+pub const LATENCY_BOUNDS_MS: [u32; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+
 /// The traffic data plane. It needs nothing but the last [`Snapshot`] that it accepted.
 #[async_trait]
 pub trait Gateway: Send + Sync {
@@ -202,8 +205,7 @@ pub struct BackendCounters {
     /// Requests that failed for a fault of the gateway or the way to the instance; those that were
     /// answered with 502, 503 or 504 for it are in `by_class` too.
     pub gateway_errors: u64,
-    /// Time to the response head: counts in the buckets ≤ 1, 2, 5, 10, 20, 50, 100, 200, 500,
-    /// 1000, 2000, 5000 ms and above.
+    /// Time to the response head: counts in the buckets up to [`LATENCY_BOUNDS_MS`] and above.
     pub latency_buckets: [u64; 13],
     /// Bytes of request bodies.
     pub bytes_in: u64,

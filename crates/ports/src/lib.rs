@@ -9,6 +9,7 @@ pub mod conformance;
 mod engine;
 mod gateway;
 mod objects;
+mod signals;
 mod sources;
 mod steady;
 mod vault;
@@ -20,10 +21,14 @@ pub use engine::{
     LogCursor, LogLine, LogStream, Mount, Network, Probe, Purpose, Way,
 };
 pub use gateway::{
-    AppliedSnapshot, Backend, BackendCounters, Gateway, GatewayStatus, Instance, ListenerStatus, ProbeAnswer, Route,
-    RouteName, SNAPSHOT_FORMAT, Snapshot, SnapshotChange, other_base,
+    AppliedSnapshot, Backend, BackendCounters, Gateway, GatewayStatus, Instance, LATENCY_BOUNDS_MS, ListenerStatus,
+    ProbeAnswer, Route, RouteName, SNAPSHOT_FORMAT, Snapshot, SnapshotChange, other_base,
 };
 pub use objects::{ByteStream, Objects};
+pub use signals::{
+    Between, CounterKey, Counts, Covered, GatewayLook, Grid, Holding, InstanceUsage, LOOK_SPAN_MAX, POINTS_MAX,
+    RequestHistory, RequestSeries, Signals, UsageHistory, UsageLook, UsageSeries, Used, Window, covered,
+};
 pub use sources::{Advice, Progress, PushUpdate, PushVerdict, ReceiveLimits, ReceivePolicy, Sources};
 pub use steady::SteadyTime;
 pub use vault::{SettingRef, Vault};

@@ -64,6 +64,25 @@ fn release() -> Value {
     })
 }
 
+fn counted(requests: u64) -> Value {
+    let latency = |above: u64, at_most: u64| {
+        if requests > 0 { json!({"aboveMs": above, "atMostMs": at_most}) } else { Value::Null }
+    };
+    json!({"requests": requests, "ok": requests - requests / 50, "clientErrors": 0, "serverErrors": requests / 50, "gatewayErrors": 0,
+        "p50": latency(1, 2), "p90": latency(2, 5), "p99": if requests > 0 { json!({"aboveMs": 5000}) } else { Value::Null }, "bytesIn": requests * 100, "bytesOut": requests * 4096})
+}
+
+/// Three steps, the second of which nobody looked at.
+fn metrics() -> Value {
+    let points = [counted(150), counted(0), counted(450)];
+    json!({"service": "shop", "start": ago(90), "stepMs": 30_000, "observedMs": [30_000, 0, 30_000], "seen": ago(2),
+        "environments": [{"environment": "dev", "total": counted(600), "points": points,
+            "releases": [{"release": release_id(), "total": counted(600), "points": points}],
+            "instances": [{"instance": InstanceId::new(ago(80), [6; 10]), "process": "web", "release": release_id(),
+                "points": [{"observedMs": 30_000, "cpuUs": 1_500_000, "memory": "24Mi"}, {"observedMs": 0, "cpuUs": 0}, {"observedMs": 30_000, "cpuUs": 600_000, "memory": "32Mi"}]}]},
+            {"environment": "prod", "total": counted(0), "points": [counted(0), counted(0), counted(0)], "releases": [], "instances": []}]})
+}
+
 pub fn service() -> Value {
     json!({"service": "shop", "team": "payments", "description": "Sells things", "created": ago(86_400), "version": 3})
 }
@@ -263,6 +282,14 @@ fn running(server: &Server) {
         "GET /v1/services/shop/traffic",
         page(
             json!([{"environment": "dev", "release": release_id(), "requests": 1000, "ok": 990, "clientErrors": 9, "serverErrors": 1, "gatewayErrors": 0, "p50Ms": 2, "p99Ms": 32, "bytesIn": 2048, "bytesOut": 5_000_000}]),
+        ),
+    );
+    on("GET /v1/services/shop/metrics", metrics());
+    on(
+        "GET /v1/metrics",
+        page(
+            json!([{"service": "shop", "environment": "dev", "observedMs": 300_000, "stepMs": 10_000, "total": counted(600), "recent": [20, 40, null, 10, 0]},
+            {"service": "till", "environment": "prod", "observedMs": 0, "stepMs": 10_000, "total": counted(0), "recent": [null, null]}]),
         ),
     );
     on(

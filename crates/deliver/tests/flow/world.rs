@@ -114,6 +114,7 @@ impl World {
             objects: objects.clone(),
             sources: sources.clone(),
             vault: vault.clone(),
+            signals: Arc::new(sim::Recent::default()),
             clock: clock.clone(),
             random,
         };

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use base::{EnvironmentName, ReleaseId, RolloutId, ServiceName};
 use parking_lot::Mutex;
-use ports::BackendCounters;
+use ports::{BackendCounters, LATENCY_BOUNDS_MS};
 
 /// Rollouts that are remembered; beyond this those that get no traffic any more are forgotten.
 const REMEMBERED: usize = 20_000;
-/// Upper bounds of the latency buckets, milliseconds; the last bucket has none.
-const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 
 /// One finished request, as it is counted.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +53,8 @@ impl Counters {
         if done.fault {
             shard.faults.fetch_add(1, Ordering::Relaxed);
         }
-        let bucket = BOUNDS_MS.iter().position(|ms| done.head <= Duration::from_millis(*ms)).unwrap_or(BOUNDS_MS.len());
+        let within = |ms: &u32| done.head <= Duration::from_millis(u64::from(*ms));
+        let bucket = LATENCY_BOUNDS_MS.iter().position(within).unwrap_or(LATENCY_BOUNDS_MS.len());
         if let Some(count) = shard.latency.get(bucket) {
             count.fetch_add(1, Ordering::Relaxed);
         }

@@ -351,7 +351,9 @@ async fn control(dir: &Path, engine: Arc<Fleet>, gateway: gateway::Client, traff
     let vault = SettingVault::new(store.clone(), MasterKey::of([7; 32]), Arc::clone(&random));
     let objects: Arc<dyn Objects> = Arc::new(cloud::Objects::in_folder(&dir.join("objects"))?);
     let sources = Arc::new(git::Repositories::open(dir.join("git"), None)?);
-    let ports = Ports { engine, gateway: Arc::new(gateway), objects, sources, vault: Arc::new(vault), clock, random };
+    let signals = Arc::new(signals::Memory::default());
+    let (gateway, vault) = (Arc::new(gateway), Arc::new(vault));
+    let ports = Ports { engine, gateway, objects, sources, vault, signals, clock, random };
     let mut config = Config::defaults(dir);
     config.gateway.listen = traffic;
     config.build.disk_reserve = base::Bytes(0);

@@ -34,6 +34,7 @@ fn all(store: &Store, random: &Arc<dyn Random>) -> Vec<Capability> {
         deliver::capability(BuildEnvironment::default()),
         run::capability(),
         route::capability(),
+        observe::capability(),
     ]
 }
 
@@ -79,7 +80,7 @@ impl Installation for Installed {
     }
 
     fn seldom(&self) -> &'static [&'static str] {
-        &["deliver.garbage", "catalog.services", "kernel.housekeeping"]
+        &["deliver.garbage", "catalog.services", "kernel.housekeeping", "observe.samples"]
     }
 
     async fn first_code(&self, ctx: &Ctx) -> Result<String> {

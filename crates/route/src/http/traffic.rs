@@ -2,12 +2,9 @@ use api::Page;
 use api::route::{GetTraffic, Traffic};
 use base::Result;
 use kernel::{Answer, Call, Ctx};
-use ports::BackendCounters;
+use ports::{BackendCounters, Counts};
 
 use crate::work;
-
-/// Upper bounds of the latency buckets, milliseconds; the last bucket has none.
-const BUCKETS_MS: [u32; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 
 /// Requests to a service since the gateway started.
 pub(crate) async fn get(ctx: Ctx, call: Call<GetTraffic>) -> Result<Answer<Page<Traffic>>> {
@@ -16,35 +13,22 @@ pub(crate) async fn get(ctx: Ctx, call: Call<GetTraffic>) -> Result<Answer<Page<
 }
 
 fn traffic(c: &BackendCounters) -> Traffic {
-    let [informational, success, redirect, client, server] = c.by_class;
+    let counts = Counts::from(c);
+    let [informational, success, redirect, client, server] = counts.by_class;
+    let at_most = |percent| counts.quantile(percent).and_then(|between| between.at_most_ms);
     Traffic {
         environment: c.environment.clone(),
         release: c.release,
-        requests: c.by_class.iter().sum::<u64>() + c.gateway_errors,
-        ok: informational + success + redirect,
+        requests: counts.requests(),
+        ok: informational.saturating_add(success).saturating_add(redirect),
         client_errors: client,
         server_errors: server,
-        gateway_errors: c.gateway_errors,
-        p50_ms: quantile(&c.latency_buckets, 50),
-        p99_ms: quantile(&c.latency_buckets, 99),
-        bytes_in: c.bytes_in,
-        bytes_out: c.bytes_out,
+        gateway_errors: counts.gateway_errors,
+        p50_ms: at_most(50),
+        p99_ms: at_most(99),
+        bytes_in: counts.bytes_in,
+        bytes_out: counts.bytes_out,
     }
-}
-
-/// The upper bound of the bucket in which the given percentile lies; nothing without requests or
-/// above the last bound.
-fn quantile(buckets: &[u64; 13], percent: u64) -> Option<u32> {
-    let total: u64 = buckets.iter().sum();
-    let rank = (total * percent).div_ceil(100).max(1);
-    let mut seen = 0;
-    for (count, bound) in buckets.iter().zip(BUCKETS_MS) {
-        seen += count;
-        if seen >= rank {
-            return Some(bound);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -52,16 +36,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_upper_bounds() {
-        let mut buckets = [0; 13];
-        assert_eq!(quantile(&buckets, 50), None);
-        buckets[0] = 99;
-        buckets[5] = 1;
-        assert_eq!(
-            (quantile(&buckets, 50), quantile(&buckets, 99), quantile(&buckets, 100)),
-            (Some(1), Some(1), Some(50))
-        );
-        buckets[12] = 1000;
-        assert_eq!(quantile(&buckets, 50), None, "above the last bound");
+    fn a_request_that_the_gateway_answered_is_counted_once() {
+        let counters = BackendCounters {
+            service: "shop".parse().unwrap(),
+            environment: "dev".parse().unwrap(),
+            rollout: None,
+            release: None,
+            by_class: [0, 7, 0, 1, 2],
+            gateway_errors: 2,
+            latency_buckets: [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+            bytes_in: 0,
+            bytes_out: 0,
+        };
+        let got = traffic(&counters);
+        assert_eq!((got.requests, got.ok, got.server_errors, got.gateway_errors), (10, 7, 2, 2));
+        assert_eq!((got.p50_ms, got.p99_ms), (Some(1), None), "above the last bound there is none");
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use base::{Generation, Time};
+use base::{Bytes, Generation, Time};
 use ports::{Address, ExitKind, InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogLine, LogStream};
 
 use crate::Program;
 
 /// A program that minds SIGTERM ends this long after it.
 const POLITE: Duration = Duration::from_millis(20);
+/// What every instance has in memory; it uses a thousandth of a processor.
+const MEMORY: Bytes = Bytes(24 << 20);
 
 #[derive(Clone)]
 pub(super) struct Life {
@@ -98,6 +100,7 @@ impl Life {
 
     pub(super) fn seen(&self, now: Time) -> InstanceSeen {
         let (state, since, evidence) = self.doing(now);
+        let runs = state.is_running();
         InstanceSeen {
             id: self.spec.id,
             service: self.spec.service.clone(),
@@ -111,8 +114,8 @@ impl Life {
             started: self.started,
             since,
             evidence,
-            memory: None,
-            cpu_us: None,
+            memory: runs.then_some(MEMORY),
+            cpu_us: runs.then(|| u64::try_from(now.since(self.started).as_millis()).unwrap_or(u64::MAX)),
         }
     }
 

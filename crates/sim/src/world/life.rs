@@ -251,6 +251,7 @@ async fn start(parts: Parts, life: u64) -> Result<Life> {
         objects: Arc::new(ObjectHandle { map: objects, gate: Arc::clone(&gate), life }),
         sources: Arc::new(DepotHandle { depot, gate, life }),
         vault: installation.vault(&store, &random),
+        signals: Arc::new(crate::Recent::default()),
         clock: time,
         random: Arc::clone(&random),
     };
