@@ -26,4 +26,5 @@ fn tables() -> Capability {
     Capability::named("access")
         .migration("people", include_str!("../migrations/0001_people.sql"))
         .migration("settings", include_str!("../migrations/0002_settings.sql"))
+        .migration("sessions", include_str!("../migrations/0003_sessions.sql"))
 }

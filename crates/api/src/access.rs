@@ -14,8 +14,10 @@ use crate::{Access, Action, Nothing, Page, PageQuery};
 endpoints! {
     /// Who am I, and what may I do?
     Whoami = "whoami": Get "/v1/whoami", Access::SignedIn, Json { reply: Me }
-    /// Trades a one-time sign-in code for a token.
+    /// Trades a one-time sign-in code for a token, or for a session of the portal.
     SignIn = "signIn": Post "/v1/sign-in", Access::Public, Json { body: SignInCode, reply: IssuedToken }
+    /// Starts a session of the portal; it can do no more than the caller's own credential, and ends with it.
+    StartSession = "startSession": Post "/v1/sessions", Access::SignedIn, Json { body: NewSession, reply: IssuedToken }
     /// Teams that the caller may see.
     ListTeams = "listTeams": Get "/v1/teams", Access::SignedIn, Json { query: PageQuery, reply: Page<Team> }
     /// Makes a team.
@@ -36,7 +38,7 @@ endpoints! {
     RemovePerson = "removePerson": Delete "/v1/people/{person}", Access::Platform(Action::Admin), Json { path: PersonPath, reply: Nothing }
     /// Makes a one-time sign-in code for a person.
     IssueSignIn = "issueSignIn": Post "/v1/people/{person}/sign-in", Access::Platform(Action::Admin), Json { path: PersonPath, reply: SignInLink }
-    /// The caller's own tokens.
+    /// The caller's own tokens, sessions of the portal among them.
     ListTokens = "listTokens": Get "/v1/tokens", Access::SignedIn, Json { query: PageQuery, reply: Page<Token> }
     /// Issues a token to the caller; it can do no more than the caller's own credential.
     IssueToken = "issueToken": Post "/v1/tokens", Access::SignedIn, Json { body: NewToken, reply: IssuedToken }
@@ -147,6 +149,28 @@ pub struct SignInCode {
     /// What the new token is called in the list of tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// A session of the portal instead of a token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub session: bool,
+}
+
+/// A session to start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewSession {
+    /// What it is called in the list: the browser.
+    pub name: String,
+}
+
+/// What sort of credential a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TokenKind {
+    /// For programs: sent as `Authorization: Bearer …` or as a git password.
+    #[default]
+    Token,
+    /// A person at the portal: held in a cookie, understood by the portal alone.
+    Session,
 }
 
 /// A sign-in link.
@@ -234,6 +258,9 @@ pub struct Token {
     pub token: TokenId,
     /// Whose.
     pub person: PersonName,
+    /// Token or session.
+    #[serde(default)]
+    pub kind: TokenKind,
     /// What it is for.
     pub name: String,
     /// What it may do at most; the owner's roles limit it further.
@@ -245,6 +272,9 @@ pub struct Token {
     /// When it stops working.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Time>,
+    /// When it stops working unless it is used before: sessions that nobody uses end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lapses: Option<Time>,
     /// When it was last used, to the minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<Time>,

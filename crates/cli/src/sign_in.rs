@@ -96,7 +96,7 @@ pub fn address(url: &Url) -> String {
 pub async fn with_code(ctx: &Ctx<'_>, url: &Url, code: String) -> Result<IssuedToken> {
     let client = Client::new(url, None, ctx.host)?;
     let name = Some(format!("command line on {}", ctx.host.machine()));
-    let issued = client.send::<SignIn>(&Nothing {}, &SignInCode { code, name }).await?;
+    let issued = client.send::<SignIn>(&Nothing {}, &SignInCode { code, name, session: false }).await?;
     let (person, expires) = (issued.token.person.to_string(), issued.token.expires);
     remember(ctx, url, Credential { token: issued.secret.clone(), person, expires })?;
     Ok(issued)

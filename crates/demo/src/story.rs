@@ -256,7 +256,7 @@ fn client(url: &str, token: Option<&str>) -> Result<Client> {
 }
 
 async fn sign_in(url: &str, code: String) -> Result<String> {
-    let body = SignInCode { code, name: Some("demo".into()) };
+    let body = SignInCode { code, name: Some("demo".into()), session: false };
     Ok(client(url, None)?.send::<SignIn>(&Nothing {}, &body).await?.secret)
 }
 

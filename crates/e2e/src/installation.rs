@@ -94,7 +94,7 @@ impl Installation {
     /// Starts one that was prepared and signs in with the code that it leaves.
     pub async fn begin(&mut self) -> Result<()> {
         let (_, code) = self.up().await?;
-        let body = SignInCode { code, name: Some("e2e".into()) };
+        let body = SignInCode { code, name: Some("e2e".into()), session: false };
         let token = self.client.send::<SignIn>(&Nothing {}, &body).await?.secret;
         self.client = self.client.clone().with_token(token);
         Ok(())

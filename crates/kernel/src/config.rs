@@ -19,6 +19,9 @@ pub struct Config {
     pub database: String,
     /// Where the API listens.
     pub listen: SocketAddr,
+    /// Names under which the portal may be asked for, besides `localhost` and addresses; others are refused,
+    /// since another site could let its own name lead here.
+    pub hosts: Vec<HostName>,
     /// Services answer at `<service>-<environment>.<domain>`.
     pub domain: HostName,
     /// The traffic data plane.
@@ -153,6 +156,7 @@ impl Config {
             data: data.to_owned(),
             database: String::new(),
             listen: local(7400),
+            hosts: Vec::new(),
             domain: LOCALHOST.parse().unwrap_or_else(|_| unreachable!("`localhost` is a host name")),
             gateway: GatewayConfig { listen: local(8080), public_port: 0 },
             build: BuildConfig {

@@ -15,8 +15,26 @@ pub use api::access::Role;
 pub enum Credential {
     /// Nothing.
     None,
-    /// A token, by whatever transport: bearer, basic password, session.
+    /// A token, by whatever transport: bearer, basic password.
     Token(Secret<String>),
+    /// A session of the portal. It never comes over the network: the portal alone hands it over.
+    Session {
+        /// What the cookie holds.
+        secret: Secret<String>,
+        /// Whether a person is there; what a page does by itself keeps no session alive.
+        attended: bool,
+    },
+}
+
+impl Credential {
+    /// The same credential, used by nobody who is there.
+    #[must_use]
+    pub fn unattended(self) -> Self {
+        match self {
+            Self::Session { secret, .. } => Self::Session { secret, attended: false },
+            other => other,
+        }
+    }
 }
 
 /// Who a credential stands for, and the most that it may do.

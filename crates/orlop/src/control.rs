@@ -56,7 +56,7 @@ impl Control {
         let sign_in = SignInFile { url: url.clone(), code: first.code, expires: first.expires };
         place.write_sign_in(&sign_in)?;
         platform.driver().start(&platform).await;
-        let router = server::router(&platform, endpoints);
+        let router = crate::pages::over(&platform, server::router(&platform, endpoints));
         let running = Running {
             pid: std::process::id().cast_signed(),
             url,

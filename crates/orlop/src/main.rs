@@ -15,6 +15,7 @@ mod gatekeeping;
 mod guard;
 mod installation;
 mod log;
+mod pages;
 mod roles;
 mod spawn;
 mod toolchain;

@@ -71,7 +71,7 @@ async fn carry_out(
 ) -> Result<(RawReply, bool)> {
     let row = one.row;
     let (head, body) = request.into_parts();
-    let credential = credential::credential(&head.headers);
+    let credential = credential::credential(&head);
     let permit = authorize(platform, &credential, row.access, &params).await?;
     let key = match row.method.is_mutating() && row.shape != Shape::Raw {
         true => idempotency::key(head.headers.get("idempotency-key"))?,
@@ -98,7 +98,7 @@ async fn carry_out(
     };
     let still = Still {
         platform: platform.clone(),
-        credential,
+        credential: credential.unattended(),
         access: row.access,
         params: call.path.clone(),
         identity: permit.identity().clone(),

@@ -12,15 +12,11 @@ use kernel::{Mounted, Platform};
 
 use crate::{call, pages, reply};
 
-/// The routes of all endpoints, and the few pages that belong to no capability.
+/// The routes of all endpoints, and the documents that belong to no capability.
 pub fn router(platform: &Platform, mounted: Vec<Mounted>) -> Router {
-    let sign_in = mounted.iter().find(|m| m.row.id == "signIn").map(|m| Arc::clone(&m.handler));
     let mut router = Router::new()
         .route("/openapi.json", get(pages::openapi))
-        .route("/v1/manifest/schema", get(pages::manifest_schema))
-        .route("/", get(pages::front))
-        .route("/sign-in", get(pages::sign_in).post(pages::sign_in_done))
-        .route("/style.css", get(pages::style));
+        .route("/v1/manifest/schema", get(pages::manifest_schema));
     for one in mounted {
         router = router.route(one.row.path, route(platform.clone(), one));
     }
@@ -28,10 +24,9 @@ pub fn router(platform: &Platform, mounted: Vec<Mounted>) -> Router {
         .fallback(async || pages::nothing_here())
         .method_not_allowed_fallback(async || reply::problem(&method_not_allowed(), None))
         .layer(axum::middleware::from_fn(reply::harden))
-        .with_state(pages::State::new(platform.clone(), sign_in))
 }
 
-fn route(platform: Platform, one: Mounted) -> MethodRouter<pages::State> {
+fn route(platform: Platform, one: Mounted) -> MethodRouter {
     let one = Arc::new(one);
     let filter = match one.row.method {
         Method::Get => MethodFilter::GET,

@@ -3,6 +3,7 @@
 mod audit;
 mod page;
 mod people;
+mod sessions;
 mod settings;
 mod sign_in;
 mod teams;
@@ -18,6 +19,7 @@ pub(crate) fn endpoints(vault: &SettingVault) -> Endpoints {
         .on::<Whoami, _, _>(sign_in::whoami)
         .on::<SignIn, _, _>(sign_in::sign_in)
         .on::<IssueSignIn, _, _>(sign_in::issue)
+        .on::<StartSession, _, _>(sessions::start)
         .on::<ListTeams, _, _>(teams::list)
         .on::<CreateTeam, _, _>(teams::create)
         .on::<GetTeam, _, _>(teams::get)

@@ -6,6 +6,7 @@ use base::{Actor, Problem, Result};
 use facts::TokenChanged;
 use kernel::{Answer, Call, Ctx};
 
+use super::sessions::{self, Of};
 use super::tokens::{self, Wanted};
 use crate::model::{CODE_PREFIX, fingerprint};
 use crate::{state, work};
@@ -28,7 +29,7 @@ pub(crate) async fn whoami(ctx: Ctx, _: Call<Whoami>) -> Result<Answer<Me>> {
     Ok(Me { person, admin: identity.admin, teams, token: token.wire() }.into())
 }
 
-/// Trades a one-time code for a token. The code is used up in the transaction that makes the token.
+/// Trades a one-time code for a token or a session. The code is used up in the transaction that makes it.
 pub(crate) async fn sign_in(ctx: Ctx, call: Call<SignIn>) -> Result<Answer<IssuedToken>> {
     let bad = || {
         Problem::unauthenticated("bad-code", "this code is unknown, used up or expired")
@@ -39,13 +40,16 @@ pub(crate) async fn sign_in(ctx: Ctx, call: Call<SignIn>) -> Result<Answer<Issue
     }
     let mut tx = ctx.begin().await?;
     let person = state::use_code(&mut tx, &fingerprint(&call.body.code), ctx.now()).await?.ok_or_else(bad)?;
-    let wanted = Wanted {
-        name: tokens::name(call.body.name.as_deref().unwrap_or(NAME_DEFAULT))?,
-        scopes: ACTIONS.into_iter().collect(),
-        services: BTreeSet::new(),
-        lifetime: std::time::Duration::from_secs(SIGNED_IN_FOR_S),
+    let name = tokens::name(call.body.name.as_deref().unwrap_or(NAME_DEFAULT))?;
+    let scopes = ACTIONS.into_iter().collect();
+    let issued = if call.body.session {
+        let of = Of { person: &person, scopes, services: BTreeSet::new(), parent: None };
+        sessions::make(&ctx, &mut tx, of, name).await?
+    } else {
+        let lifetime = std::time::Duration::from_secs(SIGNED_IN_FOR_S);
+        let wanted = Wanted { name, scopes, services: BTreeSet::new(), lifetime };
+        tokens::make(&ctx, &mut tx, &person, wanted).await?
     };
-    let issued = tokens::make(&ctx, &mut tx, &person, wanted).await?;
     let fact = TokenChanged {
         token: issued.token.token,
         person: person.clone(),

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use api::access::{IssueToken, IssuedToken, ListTokens, RevokeToken, Token};
+use api::access::{IssueToken, IssuedToken, ListTokens, RevokeToken, Token, TokenKind};
 use api::{Action, Nothing, Page};
 use base::{Actor, PersonName, Problem, Result, ServiceName, TokenId};
 use facts::{Fact, TokenChanged};
@@ -31,7 +31,9 @@ pub(crate) struct Wanted {
 /// The caller's own tokens.
 pub(crate) async fn list(ctx: Ctx, call: Call<ListTokens>) -> Result<Answer<Page<Token>>> {
     let mut read = ctx.read().await?;
-    let rows = state::tokens_of(&mut read, me(&ctx)?, TOKENS_MAX).await?;
+    let mut rows = state::tokens_of(&mut read, me(&ctx)?, TokenKind::Token, TOKENS_MAX).await?;
+    let sessions = state::tokens_of(&mut read, me(&ctx)?, TokenKind::Session, TOKENS_MAX).await?;
+    rows.extend(sessions.into_iter().filter(|row| row.is_good(ctx.now())));
     let tokens = rows.into_iter().map(TokenRow::wire).collect();
     Ok(super::page::cut(tokens, &call.query, |token: &Token| token.token.to_string())?.into())
 }
@@ -41,8 +43,8 @@ pub(crate) async fn issue(ctx: Ctx, call: Call<IssueToken>) -> Result<Answer<Iss
     let person = me(&ctx)?.clone();
     let wanted = within(&ctx, call.body)?;
     let mut tx = ctx.begin().await?;
-    if state::tokens_of(&mut tx, &person, TOKENS_MAX).await?.len() >= usize::try_from(TOKENS_MAX).unwrap_or(usize::MAX)
-    {
+    let others = state::tokens_of(&mut tx, &person, TokenKind::Token, TOKENS_MAX).await?;
+    if others.len() >= usize::try_from(TOKENS_MAX).unwrap_or(usize::MAX) {
         return Err(Problem::too_many("too-many-tokens", format!("you have {TOKENS_MAX} tokens"))
             .hint("revoke those that are not used: `orlop token list`, `orlop token revoke ID`"));
     }
@@ -104,11 +106,12 @@ pub(crate) fn name(text: &str) -> Result<String> {
 
 /// Makes a token. Only its digest is kept.
 pub(crate) async fn make(ctx: &Ctx, tx: &mut Tx, person: &PersonName, wanted: Wanted) -> Result<IssuedToken> {
-    let secret = new_secret(TOKEN_PREFIX, &*ctx.platform().ports().random);
     let now = ctx.now();
     let row = TokenRow {
         id: ctx.new_id(TokenId::new),
         person: person.clone(),
+        kind: TokenKind::Token,
+        parent: None,
         name: wanted.name,
         scopes: wanted.scopes,
         services: wanted.services,
@@ -117,6 +120,12 @@ pub(crate) async fn make(ctx: &Ctx, tx: &mut Tx, person: &PersonName, wanted: Wa
         revoked: None,
         used: None,
     };
+    insert(ctx, tx, row, TOKEN_PREFIX).await
+}
+
+/// Keeps a new token or session under a new secret.
+pub(super) async fn insert(ctx: &Ctx, tx: &mut Tx, row: TokenRow, prefix: &str) -> Result<IssuedToken> {
+    let secret = new_secret(prefix, &*ctx.platform().ports().random);
     state::insert_token(tx, &row, &fingerprint(&secret)).await?;
     Ok(IssuedToken { secret, token: row.wire() })
 }
@@ -136,7 +145,7 @@ pub(crate) async fn publish(ctx: &Ctx, tx: &mut Tx, fact: &TokenChanged, actor: 
     Ok(())
 }
 
-/// Revokes a token at once.
+/// Revokes a token at once, and the sessions that were made with it.
 pub(crate) async fn revoke(ctx: Ctx, call: Call<RevokeToken>) -> Result<Answer<Nothing>> {
     let identity = ctx.permit().identity().clone();
     let mut tx = ctx.begin().await?;
@@ -146,13 +155,22 @@ pub(crate) async fn revoke(ctx: Ctx, call: Call<RevokeToken>) -> Result<Answer<N
         .await?
         .filter(|row| admin || mine(row))
         .ok_or_else(|| Problem::not_found("token-not-found", "you have no such token").hint("`orlop token list`"))?;
-    state::revoke_token(&mut tx, row.id, ctx.now()).await?;
-    let fact = TokenChanged { token: row.id, person: row.person, name: row.name, expires: row.expires, revoked: true };
-    ctx.publish(&mut tx, &fact).await?;
+    for session in state::sessions_from(&mut tx, row.id, TOKENS_MAX).await? {
+        end(&ctx, &mut tx, session).await?;
+    }
+    end(&ctx, &mut tx, row).await?;
     ctx.commit(tx, Nothing {}).await
 }
 
-fn me(ctx: &Ctx) -> Result<&PersonName> {
+/// Revokes one token or session.
+pub(super) async fn end(ctx: &Ctx, tx: &mut Tx, row: TokenRow) -> Result<()> {
+    state::revoke_token(tx, row.id, ctx.now()).await?;
+    let fact = TokenChanged { token: row.id, person: row.person, name: row.name, expires: row.expires, revoked: true };
+    ctx.publish(tx, &fact).await?;
+    Ok(())
+}
+
+pub(super) fn me(ctx: &Ctx) -> Result<&PersonName> {
     let person = ctx.permit().identity().person.as_ref();
     person.ok_or_else(|| Problem::unauthenticated("no-credential", "this needs a token").hint("`orlop login`"))
 }

@@ -1,12 +1,20 @@
 //! Values of this subject.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use api::Action;
+use api::access::TokenKind;
 use base::{Digest, EnvironmentName, PersonName, ServiceName, SettingName, Time, TokenId};
 
 /// What every token begins with, so that scanners for leaked secrets can find it.
 pub(crate) const TOKEN_PREFIX: &str = "orlop_";
+/// What every secret of a session begins with. A version that knows no sessions refuses it.
+pub(crate) const SESSION_PREFIX: &str = "session_";
+/// A session that nobody uses ends after this long.
+pub(crate) const SESSION_IDLE: Duration = Duration::from_secs(12 * 3600);
+/// A session ends after this long in any case.
+pub(crate) const SESSION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 /// What every one-time code begins with.
 pub(crate) const CODE_PREFIX: &str = "once_";
 
@@ -29,6 +37,9 @@ pub(crate) fn fingerprint(secret: &str) -> Digest {
 pub(crate) struct TokenRow {
     pub id: TokenId,
     pub person: PersonName,
+    pub kind: TokenKind,
+    /// The token that a session was made with; it ends with it.
+    pub parent: Option<TokenId>,
     pub name: String,
     pub scopes: BTreeSet<Action>,
     pub services: BTreeSet<ServiceName>,
@@ -41,12 +52,20 @@ pub(crate) struct TokenRow {
 impl TokenRow {
     /// Whether it works now.
     pub(crate) fn is_good(&self, now: Time) -> bool {
-        self.revoked.is_none() && self.expires.is_none_or(|at| now < at)
+        let ahead = |at: Option<Time>| at.is_none_or(|at| now < at);
+        self.revoked.is_none() && ahead(self.expires) && ahead(self.lapses())
+    }
+
+    /// When it ends if nobody uses it.
+    fn lapses(&self) -> Option<Time> {
+        (self.kind == TokenKind::Session).then(|| self.used.unwrap_or(self.created).plus(SESSION_IDLE))
     }
 
     /// As it is shown.
     pub(crate) fn wire(self) -> api::access::Token {
         api::access::Token {
+            lapses: self.lapses(),
+            kind: self.kind,
             token: self.id,
             person: self.person,
             name: self.name,

@@ -1,33 +1,55 @@
 use std::collections::BTreeSet;
 
+use api::access::TokenKind;
 use base::{Digest, PersonName, Result, Time, TokenId};
 use store::{Read, Row, Tx, args};
 
 use crate::model::TokenRow;
 
 pub(crate) async fn token_by_hash(read: &mut impl Read, hash: &Digest) -> Result<Option<TokenRow>> {
-    const SQL: &str = "SELECT id, person, name, scopes, services, created, expires, revoked, used \
+    const SQL: &str = "SELECT id, person, kind, parent, name, scopes, services, created, expires, revoked, used \
          FROM access_token WHERE hash = $1";
     read.row(SQL, args![hash]).await?.as_ref().map(token_row).transpose()
 }
 
 pub(crate) async fn token(read: &mut impl Read, id: TokenId) -> Result<Option<TokenRow>> {
-    const SQL: &str = "SELECT id, person, name, scopes, services, created, expires, revoked, used \
+    const SQL: &str = "SELECT id, person, kind, parent, name, scopes, services, created, expires, revoked, used \
          FROM access_token WHERE id = $1";
     read.row(SQL, args![id]).await?.as_ref().map(token_row).transpose()
 }
 
-/// The tokens of a person that were not revoked, newest first.
-pub(crate) async fn tokens_of(read: &mut impl Read, person: &PersonName, limit: u32) -> Result<Vec<TokenRow>> {
-    const SQL: &str = "SELECT id, person, name, scopes, services, created, expires, revoked, used \
-         FROM access_token WHERE person = $1 AND revoked IS NULL ORDER BY id DESC LIMIT $2";
-    read.rows(SQL, args![person, limit]).await?.iter().map(token_row).collect()
+/// The tokens, or sessions, of a person that were not revoked, newest first.
+pub(crate) async fn tokens_of(
+    read: &mut impl Read,
+    person: &PersonName,
+    kind: TokenKind,
+    limit: u32,
+) -> Result<Vec<TokenRow>> {
+    const SQL: &str = "SELECT id, person, kind, parent, name, scopes, services, created, expires, revoked, used \
+         FROM access_token WHERE person = $1 AND kind = $2 AND revoked IS NULL ORDER BY id DESC LIMIT $3";
+    read.rows(SQL, args![person, kind_word(kind), limit]).await?.iter().map(token_row).collect()
+}
+
+/// Sessions that were made with a token and were not revoked.
+pub(crate) async fn sessions_from(read: &mut impl Read, parent: TokenId, limit: u32) -> Result<Vec<TokenRow>> {
+    const SQL: &str = "SELECT id, person, kind, parent, name, scopes, services, created, expires, revoked, used \
+         FROM access_token WHERE parent = $1 AND revoked IS NULL ORDER BY id LIMIT $2";
+    read.rows(SQL, args![parent, limit]).await?.iter().map(token_row).collect()
+}
+
+/// Forgets sessions of a person that ended before an instant; the log of facts keeps that they were.
+pub(crate) async fn purge_sessions(tx: &mut Tx, person: &PersonName, before: Time) -> Result<()> {
+    const SQL: &str = "DELETE FROM access_token WHERE person = $1 AND kind = 'session' AND expires < $2";
+    tx.execute(SQL, args![person, before]).await?;
+    Ok(())
 }
 
 fn token_row(row: &Row) -> Result<TokenRow> {
     Ok(TokenRow {
         id: row.parse("id")?,
         person: row.parse("person")?,
+        kind: if row.text("kind")? == kind_word(TokenKind::Session) { TokenKind::Session } else { TokenKind::Token },
+        parent: row.opt_parse("parent")?,
         name: row.text("name")?,
         scopes: row.json::<BTreeSet<_>>("scopes")?,
         services: row.json::<BTreeSet<_>>("services")?,
@@ -40,14 +62,23 @@ fn token_row(row: &Row) -> Result<TokenRow> {
 
 pub(crate) async fn insert_token(tx: &mut Tx, token: &TokenRow, hash: &Digest) -> Result<()> {
     const SQL: &str = "INSERT INTO access_token \
-         (id, hash, person, name, scopes, services, created, expires, revoked, used) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, NULL)";
+         (id, hash, person, kind, parent, name, scopes, services, created, expires, revoked, used) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, NULL)";
     let json = |e| base::Problem::internal("token-not-json", e);
     let scopes = serde_json::to_string(&token.scopes).map_err(json)?;
     let services = serde_json::to_string(&token.services).map_err(json)?;
-    tx.execute(SQL, args![token.id, hash, &token.person, &token.name, scopes, services, token.created, token.expires])
-        .await?;
+    let TokenRow { id, person, kind, parent, name, created, expires, .. } = token;
+    let parent = parent.map(|id| id.to_string());
+    let kind = kind_word(*kind);
+    tx.execute(SQL, args![*id, hash, person, kind, parent, name, scopes, services, *created, *expires]).await?;
     Ok(())
+}
+
+const fn kind_word(kind: TokenKind) -> &'static str {
+    match kind {
+        TokenKind::Token => "token",
+        TokenKind::Session => "session",
+    }
 }
 
 pub(crate) async fn revoke_token(tx: &mut Tx, id: TokenId, now: Time) -> Result<()> {

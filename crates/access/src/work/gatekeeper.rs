@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use api::Access;
+use api::access::TokenKind;
 use async_trait::async_trait;
 use base::{Problem, Result, ServiceName, TeamName};
 use kernel::{Authority, Credential, Identity, Platform, Target};
 
-use crate::model::{TOKEN_PREFIX, TokenRow, fingerprint};
+use crate::model::{SESSION_PREFIX, TOKEN_PREFIX, TokenRow, fingerprint};
 use crate::{decide, state};
 
 /// The time of last use is kept to this exactness, so that not every call writes.
@@ -19,20 +20,30 @@ pub struct Gatekeeper;
 #[async_trait]
 impl Authority for Gatekeeper {
     async fn identify(&self, platform: &Platform, credential: &Credential) -> Result<Identity> {
-        let Credential::Token(secret) = credential else { return Ok(Identity::anonymous()) };
-        if !secret.expose().starts_with(TOKEN_PREFIX) {
+        let (secret, kind, attended) = match credential {
+            Credential::None => return Ok(Identity::anonymous()),
+            Credential::Token(secret) => (secret, TokenKind::Token, true),
+            Credential::Session { secret, attended } => (secret, TokenKind::Session, *attended),
+        };
+        let prefix = match kind {
+            TokenKind::Token => TOKEN_PREFIX,
+            TokenKind::Session => SESSION_PREFIX,
+        };
+        if !secret.expose().starts_with(prefix) {
             return Err(bad_token());
         }
         let now = platform.ports().clock.now();
         let mut read = platform.store().read().await?;
         let token = state::token_by_hash(&mut read, &fingerprint(secret.expose())).await?.ok_or_else(bad_token)?;
-        if !token.is_good(now) {
+        if !token.is_good(now) || token.kind != kind {
             return Err(bad_token());
         }
         let person = state::person(&mut read, &token.person).await?.ok_or_else(bad_token)?;
         let teams = state::teams_of(&mut read, &token.person).await?;
         drop(read);
-        note_use(platform, &token).await;
+        if attended {
+            note_use(platform, &token).await;
+        }
         Ok(Identity {
             actor: base::Actor::Person(token.person.clone()),
             person: Some(token.person),

@@ -1,5 +1,5 @@
 use api::Nothing;
-use api::access::ListTokens;
+use api::access::{ListTokens, TokenKind};
 use base::Result;
 
 use crate::Exit;
@@ -8,7 +8,7 @@ use crate::context::Ctx;
 use crate::output::Table;
 use crate::text::{ago, or_dash, until, word};
 
-/// List your tokens
+/// List your tokens, and your sessions of the portal
 #[derive(Debug, clap::Args)]
 #[command(after_help = "EXAMPLES:
   orlop token list")]
@@ -22,15 +22,16 @@ impl Args {
         let page = ctx.client().await?.list::<ListTokens>(&Nothing {}, &self.paging.into()).await?;
         ctx.out.reply(&page, |paint| {
             let now = ctx.host.now();
-            let mut table = Table::new(["TOKEN", "NAME", "MAY", "ONLY FOR", "EXPIRES", "USED"]);
+            let mut table = Table::new(["TOKEN", "KIND", "NAME", "MAY", "ONLY FOR", "EXPIRES", "USED"]);
             for t in &page.items {
                 let services: Vec<_> = t.services.iter().map(ToString::to_string).collect();
                 table.plain([
                     t.token.to_string(),
+                    if t.kind == TokenKind::Session { "session" } else { "token" }.to_owned(),
                     t.name.clone(),
                     t.scopes.iter().map(word).collect::<Vec<_>>().join(","),
                     services.join(","),
-                    or_dash(t.expires.map(|at| until(at, now))),
+                    or_dash(t.lapses.into_iter().chain(t.expires).min().map(|at| until(at, now))),
                     t.used.map_or_else(|| "never".to_owned(), |at| ago(at, now)),
                 ]);
             }
