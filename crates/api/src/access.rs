@@ -52,6 +52,8 @@ endpoints! {
     RemoveSetting = "removeSetting": Delete "/v1/services/{service}/settings/{name}", Access::Service(Action::Configure), Json { path: SettingPath, query: SettingQuery, reply: Nothing }
     /// All versions of a setting, newest first.
     ListSettingVersions = "listSettingVersions": Get "/v1/services/{service}/settings/{name}/versions", Access::Service(Action::Read), Json { path: SettingPath, query: SettingQuery, reply: Page<Setting> }
+    /// What is set for a service in one environment beside another one. Values of secrets are neither shown nor compared.
+    CompareSettings = "compareSettings": Get "/v1/services/{service}/setting-comparison", Access::Service(Action::Read), Json { path: ServicePath, query: SettingComparisonQuery, reply: Page<SettingComparison> }
     /// Settings of the whole installation.
     ListPlatformSettings = "listPlatformSettings": Get "/v1/settings", Access::Platform(Action::Admin), Json { query: PageQuery, reply: Page<Setting> }
     /// Gives an installation-wide setting or secret a new version.
@@ -341,6 +343,48 @@ pub struct Setting {
     pub created: Time,
     /// By whom.
     pub actor: Actor,
+}
+
+/// Which environments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SettingComparisonQuery {
+    /// One environment.
+    pub from: EnvironmentName,
+    /// The other one.
+    pub to: EnvironmentName,
+}
+
+/// A setting in two environments, as it is set now.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingComparison {
+    /// Name.
+    pub name: SettingName,
+    /// How they compare.
+    pub verdict: SettingVerdict,
+    /// What holds in `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Setting>,
+    /// What holds in `to`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Setting>,
+}
+
+/// How a setting in one environment compares with the same in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SettingVerdict {
+    /// One setting for both, or two plain ones with the same value.
+    Equal,
+    /// Two plain ones with different values, or only one of them is a secret.
+    Different,
+    /// Each has a secret of its own; whether they are alike is told to nobody.
+    Own,
+    /// Only `from` has it.
+    OnlyFrom,
+    /// Only `to` has it.
+    OnlyTo,
 }
 
 /// A new value.

@@ -1,6 +1,6 @@
 //! Services, their owners and their state; templates.
 
-use base::{EnvironmentName, RolloutId, ServiceName, TeamName, TemplateName, Time};
+use base::{EnvironmentName, NeedName, RolloutId, ServiceName, TeamName, TemplateName, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,6 +27,10 @@ endpoints! {
     GetStatus = "getStatus": Get "/v1/services/{service}/status", Access::Service(Action::Read), Json { path: ServicePath, reply: ServiceStatus }
     /// Why a service is in the state it is in: the chain from what was wanted to what is seen.
     WhyService = "whyService": Get "/v1/services/{service}/why", Access::Service(Action::Read), Json { path: ServicePath, query: WhyQuery, reply: Why }
+    /// Services and what they need of each other, as what runs says.
+    GetTopology = "getTopology": Get "/v1/topology", Access::SignedIn, Json { query: TopologyQuery, reply: Topology }
+    /// What breaks if a service is down: every service that needs it, directly or through others.
+    GetImpact = "getImpact": Get "/v1/services/{service}/impact", Access::Service(Action::Read), Json { path: ServicePath, query: TopologyQuery, reply: Impact }
     /// Built-in templates.
     ListTemplates = "listTemplates": Get "/v1/templates", Access::SignedIn, Json { reply: Page<Template> }
     /// The files of a new service made from a template.
@@ -243,4 +247,94 @@ pub struct TemplateFile {
     pub content: String,
     /// Whether it can be run.
     pub executable: bool,
+}
+
+/// Where to look.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopologyQuery {
+    /// The environment; default: all of them together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+}
+
+/// Services and their needs. What the caller may not see is left out, and so are needs of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Topology {
+    /// Services that run somewhere, in order of names.
+    pub services: Vec<TopologyService>,
+    /// Who needs whom.
+    pub needs: Vec<TopologyNeed>,
+}
+
+/// A service in the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopologyService {
+    /// Which.
+    pub service: ServiceName,
+    /// Whose.
+    pub team: TeamName,
+    /// Its state in each environment.
+    pub environments: Vec<TopologyPlace>,
+}
+
+/// A service in one environment, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopologyPlace {
+    /// Where.
+    pub environment: EnvironmentName,
+    /// One word.
+    pub health: Health,
+    /// Its address; absent: it takes no traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// One service needs another, or something outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopologyNeed {
+    /// Who needs.
+    pub from: ServiceName,
+    /// What its service file calls it.
+    pub name: NeedName,
+    /// The needed service; absent: something outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceName>,
+    /// Host of what is outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<String>,
+    /// In which environments.
+    pub environments: Vec<EnvironmentName>,
+}
+
+/// What breaks with a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Impact {
+    /// The service that is down.
+    pub service: ServiceName,
+    /// In one line.
+    pub answer: String,
+    /// Everything that needs it, nearest first; only what the caller may see.
+    pub dependents: Vec<Dependent>,
+    /// Services that it needs itself.
+    pub needs: Vec<TopologyNeed>,
+}
+
+/// A service that needs another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dependent {
+    /// Which.
+    pub service: ServiceName,
+    /// Whose.
+    pub team: TeamName,
+    /// Steps away: 1 needs it directly.
+    pub distance: u32,
+    /// The shortest way to it: who needs whom, beginning with this one.
+    pub through: Vec<ServiceName>,
 }

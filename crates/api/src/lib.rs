@@ -6,6 +6,7 @@ pub mod access;
 pub mod catalog;
 pub mod deliver;
 mod endpoint;
+pub mod errors;
 mod forms;
 pub mod manifest;
 pub mod observe;

@@ -32,7 +32,7 @@ impl ProblemBody {
     /// The wire form of a problem. What is internal stays internal: its message is not shown.
     pub fn of(problem: &Problem, instance: Option<String>) -> Self {
         Self {
-            type_uri: format!("/problems/{}", problem.code),
+            type_uri: format!("/help/errors/{}", problem.code),
             title: title(problem.kind).to_owned(),
             status: problem.kind.status(),
             detail: problem.message.clone(),

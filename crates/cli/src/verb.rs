@@ -24,6 +24,7 @@ pub enum Verb {
     Builds(builds::Args),
     #[command(subcommand)]
     Build(build::Verb),
+    Runs(runs::Args),
     Promote(promote::Args),
     Rollback(rollback::Args),
     Restart(restart::Args),
@@ -52,6 +53,7 @@ pub enum Verb {
     Route(route::Verb),
     Traffic(traffic::Args),
     Metrics(metrics::Args),
+    Topology(topology::Args),
     #[command(subcommand)]
     Audit(audit::Verb),
     Events(events::Args),
@@ -76,6 +78,7 @@ impl Verb {
             Self::Releases(args) => args.run(ctx).await,
             Self::Builds(args) => args.run(ctx).await,
             Self::Build(verb) => verb.run(ctx).await,
+            Self::Runs(args) => args.run(ctx).await,
             Self::Promote(args) => args.run(ctx).await,
             Self::Rollback(args) => args.run(ctx).await,
             Self::Restart(args) => args.run(ctx).await,
@@ -95,6 +98,7 @@ impl Verb {
             Self::Route(verb) => verb.run(ctx).await,
             Self::Traffic(args) => args.run(ctx).await,
             Self::Metrics(args) => args.run(ctx).await,
+            Self::Topology(args) => args.run(ctx).await,
             Self::Audit(verb) => verb.run(ctx).await,
             Self::Events(args) => args.run(ctx).await,
             Self::Platform(args) => args.run(ctx).await,

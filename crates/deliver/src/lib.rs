@@ -33,6 +33,7 @@ pub fn capability(environment: BuildEnvironment) -> Capability {
         .migration("deliver", include_str!("../migrations/0001_deliver.sql"))
         .migration("condemned", include_str!("../migrations/0002_condemned.sql"))
         .migration("indexes", include_str!("../migrations/0003_indexes.sql"))
+        .migration("release_commands", include_str!("../migrations/0004_release_commands.sql"))
         .endpoints(http::endpoints())
         .job(work::Build::new(&shared))
         .service_reconciler(work::Rollouts)

@@ -4,4 +4,4 @@ mod permit;
 mod settings;
 
 pub(crate) use permit::{decide, may_see};
-pub(crate) use settings::{current, value_allowed};
+pub(crate) use settings::{current, paired, value_allowed, verdict};

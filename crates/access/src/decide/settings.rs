@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use api::access::{Setting, SettingVerdict};
 use base::limits::SETTING_BYTES_MAX;
 use base::{Problem, Result, SettingName};
 
@@ -17,6 +18,41 @@ pub(crate) fn current(newest: Vec<SettingRow>) -> Vec<SettingRow> {
         }
     }
     chosen.into_values().collect()
+}
+
+/// What holds in two environments, by name.
+pub(crate) fn paired(
+    from: Vec<SettingRow>,
+    to: Vec<SettingRow>,
+) -> impl Iterator<Item = (SettingName, Option<SettingRow>, Option<SettingRow>)> {
+    let mut pairs: BTreeMap<SettingName, (Option<SettingRow>, Option<SettingRow>)> = BTreeMap::new();
+    for row in from {
+        let name = row.name.clone();
+        pairs.entry(name).or_default().0 = Some(row);
+    }
+    for row in to {
+        let name = row.name.clone();
+        pairs.entry(name).or_default().1 = Some(row);
+    }
+    pairs.into_iter().map(|(name, (from, to))| (name, from, to))
+}
+
+/// How two sides compare, as they are shown. Two secrets are never compared by value: the answer
+/// would let somebody who may write one of them find out the other.
+pub(crate) fn verdict(from: Option<&Setting>, to: Option<&Setting>) -> SettingVerdict {
+    let (from, to) = match (from, to) {
+        (Some(from), Some(to)) => (from, to),
+        (Some(_), None) => return SettingVerdict::OnlyFrom,
+        (None, _) => return SettingVerdict::OnlyTo,
+    };
+    let same = (&from.service, &from.environment, from.version) == (&to.service, &to.environment, to.version);
+    match (&from.value, &to.value) {
+        _ if same => SettingVerdict::Equal,
+        (Some(from), Some(to)) if from == to => SettingVerdict::Equal,
+        (Some(_), Some(_)) => SettingVerdict::Different,
+        _ if from.secret != to.secret => SettingVerdict::Different,
+        _ => SettingVerdict::Own,
+    }
 }
 
 /// Whether a setting may have this name and value.
@@ -86,5 +122,40 @@ mod tests {
         assert!(value_allowed(&"ORLOP_X".parse().unwrap(), "1").is_err());
         assert!(value_allowed(&"A".parse().unwrap(), "a\0b").is_err());
         assert!(value_allowed(&"A".parse().unwrap(), &"x".repeat(SETTING_BYTES_MAX + 1)).is_err());
+    }
+
+    fn shown(environment: Option<&str>, version: i64, secret: bool, value: Option<&str>) -> Setting {
+        Setting {
+            name: "A".parse().unwrap(),
+            service: Some("shop".parse().unwrap()),
+            environment: environment.map(|e| e.parse().unwrap()),
+            version,
+            secret,
+            removed: false,
+            value: value.map(str::to_owned),
+            created: Time::default(),
+            actor: Actor::Anonymous,
+        }
+    }
+
+    #[test]
+    fn values_are_compared_only_where_they_may_be_read() {
+        let all = shown(None, 1, false, Some("a"));
+        let dev = shown(Some("dev"), 1, false, Some("a"));
+        let other = shown(Some("dev"), 1, false, Some("b"));
+        let secret = shown(Some("dev"), 1, true, None);
+        let own = shown(Some("prod"), 1, true, None);
+        for (from, to, expect) in [
+            (Some(&all), Some(&all), SettingVerdict::Equal),
+            (Some(&all), Some(&dev), SettingVerdict::Equal),
+            (Some(&all), Some(&other), SettingVerdict::Different),
+            (Some(&secret), Some(&secret), SettingVerdict::Equal),
+            (Some(&secret), Some(&own), SettingVerdict::Own),
+            (Some(&secret), Some(&all), SettingVerdict::Different),
+            (Some(&all), None, SettingVerdict::OnlyFrom),
+            (None, Some(&all), SettingVerdict::OnlyTo),
+        ] {
+            assert_eq!(verdict(from, to), expect);
+        }
     }
 }

@@ -1,6 +1,6 @@
 use api::access::{
-    ListPlatformSettings, ListSettingVersions, ListSettings, RemoveSetting, SetPlatformSetting, SetSetting, Setting,
-    SettingValue,
+    CompareSettings, ListPlatformSettings, ListSettingVersions, ListSettings, RemoveSetting, SetPlatformSetting,
+    SetSetting, Setting, SettingComparison, SettingValue,
 };
 use api::{Nothing, Page};
 use base::limits::SETTINGS_MAX;
@@ -19,6 +19,7 @@ pub(super) fn endpoints(endpoints: Endpoints, vault: &SettingVault) -> Endpoints
         .on::<SetSetting, _, _>(with_vault!(vault, set))
         .on::<RemoveSetting, _, _>(with_vault!(vault, remove))
         .on::<ListSettingVersions, _, _>(with_vault!(vault, versions))
+        .on::<CompareSettings, _, _>(with_vault!(vault, compare))
         .on::<ListPlatformSettings, _, _>(with_vault!(vault, list_platform))
         .on::<SetPlatformSetting, _, _>(with_vault!(vault, set_platform))
 }
@@ -47,6 +48,31 @@ async fn list_platform(
 async fn versions(ctx: Ctx, call: Call<ListSettingVersions>, vault: &SettingVault) -> Result<Answer<Page<Setting>>> {
     let scope = Scope { service: Some(call.path.service), environment: call.query.environment };
     page(state::versions(&mut ctx.read().await?, &scope, &call.path.name).await?.into_iter(), vault)
+}
+
+async fn compare(
+    ctx: Ctx,
+    call: Call<CompareSettings>,
+    vault: &SettingVault,
+) -> Result<Answer<Page<SettingComparison>>> {
+    let (service, query) = (call.path.service, call.query);
+    let mut read = ctx.read().await?;
+    let from = decide::current(state::newest_for(&mut read, &service, &query.from).await?);
+    let to = decide::current(state::newest_for(&mut read, &service, &query.to).await?);
+    drop(read);
+    let mut items = Vec::new();
+    for (name, from, to) in decide::paired(from, to) {
+        let (from, to) = (from.map(|row| side(row, vault)).transpose()?, to.map(|row| side(row, vault)).transpose()?);
+        items.push(SettingComparison { name, verdict: decide::verdict(from.as_ref(), to.as_ref()), from, to });
+    }
+    Ok(Page::whole(items).into())
+}
+
+/// One side of a comparison. Values of the whole installation are its admins' to read, not a service's.
+fn side(row: SettingRow, vault: &SettingVault) -> Result<Setting> {
+    let shared = row.scope.service.is_none();
+    let setting = wire(row, vault)?;
+    Ok(if shared { Setting { value: None, ..setting } } else { setting })
 }
 
 async fn set(ctx: Ctx, call: Call<SetSetting>, vault: &SettingVault) -> Result<Answer<Setting>> {

@@ -1,6 +1,7 @@
 //! Pure decisions.
 
 mod status;
+pub(crate) mod topology;
 mod why;
 
 pub(crate) use status::{Facts, environment};

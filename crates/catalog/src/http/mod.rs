@@ -3,6 +3,7 @@
 mod services;
 mod status;
 mod templates;
+mod topology;
 mod why;
 
 use api::catalog::*;
@@ -19,6 +20,8 @@ pub(crate) fn endpoints() -> Endpoints {
         .on::<ListStatus, _, _>(status::list)
         .on::<GetStatus, _, _>(status::get)
         .on::<WhyService, _, _>(why::why)
+        .on::<GetTopology, _, _>(topology::get)
+        .on::<GetImpact, _, _>(topology::impact)
         .on::<ListTemplates, _, _>(templates::list)
         .on::<RenderTemplate, _, _>(templates::render)
 }

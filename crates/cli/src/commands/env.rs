@@ -3,4 +3,7 @@ noun! {
     list => List,
     put => Put,
     board => Board,
+    compare => Compare,
 }
+
+pub use compare::setting as setting_difference;

@@ -1,4 +1,5 @@
 use api::Page;
+use api::errors::{ErrorCode, explain_error};
 use api::manifest::{Explanation, explain, explanations};
 use base::{Problem, Result};
 
@@ -6,17 +7,18 @@ use crate::Exit;
 use crate::context::Ctx;
 use crate::output::{Paint, Table, Tone};
 
-/// Explain a key of the service file, with an example
+/// Explain a key of the service file, with an example, or the code of an error
 ///
 /// Without a key: all of them. Needs no server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "EXAMPLES:
   orlop explain
   orlop explain run.health
+  orlop explain stale-version
   orlop explain needs")]
 pub struct Args {
-    /// The key: its path, or its last word where only one key ends so
-    #[arg(value_name = "KEY")]
+    /// The key: its path, or its last word where only one key ends so; or the code of an error
+    #[arg(value_name = "KEY|CODE")]
     key: Option<String>,
 }
 
@@ -33,13 +35,31 @@ impl Args {
             })?;
             return Ok(Exit::Done);
         };
+        if let Some(code) = explain_error(&key).filter(|_| explain(&key).is_none()) {
+            ctx.out.reply(&code, |paint| show_code(&code, *paint))?;
+            return Ok(Exit::Done);
+        }
         let found = explain(&key).ok_or_else(|| {
-            Problem::not_found("unknown-key", format!("the service file has no key `{}`", crate::text::clean(&key)))
+            let key = crate::text::clean(&key);
+            Problem::not_found("unknown-key", format!("`{key}` is no key of the service file and no code of an error"))
                 .hint("see all keys: orlop explain")
         })?;
         ctx.out.reply(&found, |paint| show(&found, *paint))?;
         Ok(Exit::Done)
     }
+}
+
+fn show_code(code: &ErrorCode, paint: Paint) -> String {
+    let name = |name: &str| paint.tone(Tone::Quiet, &format!("{name:<8}"));
+    format!(
+        "{}  {}\n  {} {}\n  {} {}",
+        paint.tone(Tone::Strong, code.code),
+        code.means,
+        name("do"),
+        code.advice,
+        name("about"),
+        code.group
+    )
 }
 
 fn show(key: &Explanation, paint: Paint) -> String {

@@ -1,8 +1,9 @@
 noun! {
-    /// List, show, start, follow and stop rollouts
+    /// List, show, plan, start, follow and stop rollouts
     list => List,
     show => Show,
     start => Start,
+    plan => Plan,
     watch => Watch,
     cancel => Cancel,
 }

@@ -6,6 +6,7 @@ noun! {
     change => Change,
     remove => Remove,
     restore => Restore,
+    impact => Impact,
 }
 
 use api::catalog::Service;

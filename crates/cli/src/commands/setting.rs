@@ -1,9 +1,10 @@
 noun! {
-    /// List, set and remove settings and secrets
+    /// List, set, remove and compare settings and secrets
     list => List,
     set => Set,
     unset => Unset,
     history => History,
+    compare => Compare,
 }
 
 use api::access::Setting;

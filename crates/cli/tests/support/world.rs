@@ -49,7 +49,7 @@ pub fn rollout(state: &str, reason: &str, ended: bool) -> Value {
 
 pub fn build(state: &str) -> Value {
     json!({
-        "build": build_id(), "service": "shop", "source": source_id(), "commit": "0123456789abcdef0123456789abcdef01234567",
+        "build": build_id(), "service": "shop", "environment": "dev", "source": source_id(), "commit": "0123456789abcdef0123456789abcdef01234567",
         "state": state, "reason": "made an artifact", "recipe": "rust", "evidence": ["Cargo.toml"],
         "artifact": Digest::of(b"x"), "release": 42, "steps": [{"name": "cargo build", "tookMs": 12_300}, {"name": "package"}],
         "created": ago(90), "ended": ago(75), "actor": "person:ada",
@@ -251,7 +251,48 @@ fn deliver(server: &Server) {
             json!([{"environment": "dev", "release": 42, "commit": "0123456789abcdef", "message": "Raise the limit", "since": ago(50), "differs": []}, {"environment": "staging", "differs": ["nothing runs here"]}]),
         ),
     );
+    compared(server);
     running(server);
+}
+
+fn compared(server: &Server) {
+    let on = |route: &str, value: Value| {
+        server.on(route, [Answer::json(value)]);
+    };
+    let standing = |number: i64| json!({"release": number, "commit": "0123456789abcdef", "message": "Raise the limit", "author": "Ada", "created": ago(70), "since": ago(50)});
+    let settings = json!([{"name": "LOG_LEVEL", "from": {"version": 3, "scope": "service"}, "to": {"version": 1, "scope": "environment"}}, {"name": "NEW", "from": {"version": 1, "scope": "platform"}}]);
+    let needs = json!([{"name": "stock", "from": "service inventory"}]);
+    on(
+        "GET /v1/services/shop/rollout-plan",
+        json!({"service": "shop", "environment": "staging", "cause": "promotion", "to": standing(42), "now": standing(40), "settings": settings, "needs": needs,
+            "steps": ["needs and settings are checked", "instances of release 42 start beside release 40"], "supersedes": rollout_id()}),
+    );
+    on(
+        "GET /v1/environments/staging/comparison",
+        json!({"items": [{"service": "shop", "team": "payments", "from": standing(42), "to": standing(40), "ahead": [standing(42), standing(41)], "behind": 2, "settings": settings, "needs": needs}], "next": "shop"}),
+    );
+    on(
+        "GET /v1/services/shop/setting-comparison",
+        page(
+            json!([{"name": "LOG_LEVEL", "verdict": "different", "from": setting("LOG_LEVEL", false), "to": setting("LOG_LEVEL", false)}, {"name": "STRIPE_KEY", "verdict": "onlyFrom", "from": setting("STRIPE_KEY", true)}]),
+        ),
+    );
+    on(
+        "GET /v1/runs",
+        page(json!([
+            {"kind": "build", "service": "shop", "environment": "dev", "build": build_id(), "rollout": rollout_id(), "state": "succeeded", "reason": "made an artifact", "release": 42, "steps": [{"name": "cargo build", "at": ago(88), "tookMs": 12_300}], "created": ago(90), "ended": ago(75), "actor": "person:ada"},
+            {"kind": "release", "service": "shop", "environment": "dev", "rollout": rollout_id(), "state": "running", "reason": "the release command runs", "release": 42, "steps": [{"name": "release command", "at": ago(50)}], "created": ago(50), "actor": "person:ada"},
+        ])),
+    );
+    let needs = json!([{"from": "shop", "name": "stock", "service": "inventory", "environments": ["dev"]}, {"from": "shop", "name": "mail", "external": "mail.example.com:443", "environments": ["dev"]}]);
+    on(
+        "GET /v1/topology",
+        json!({"services": [{"service": "inventory", "team": "stock", "environments": [{"environment": "dev", "health": "healthy"}]}, {"service": "shop", "team": "payments", "environments": [{"environment": "dev", "health": "degraded", "url": "http://shop-dev.localhost:8080"}]}], "needs": needs}),
+    );
+    on(
+        "GET /v1/services/shop/impact",
+        json!({"service": "shop", "answer": "if shop is down, it takes 1 service of 1 team with it", "dependents": [{"service": "till", "team": "payments", "distance": 1, "through": ["till", "shop"]}], "needs": needs}),
+    );
 }
 
 fn running(server: &Server) {

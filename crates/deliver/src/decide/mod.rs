@@ -1,6 +1,8 @@
 //! Pure decisions; nothing here reads, waits or acts.
 
+mod ahead;
 mod checks;
+pub(crate) mod compare;
 mod differs;
 mod party;
 mod resolve;
@@ -13,6 +15,7 @@ mod verdict;
 mod watch;
 mod wishes;
 
+pub(crate) use ahead::steps_ahead;
 pub(crate) use checks::check;
 pub(crate) use differs::{Standing, differs};
 pub(crate) use party::{Party, Site, needs, party};

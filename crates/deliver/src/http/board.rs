@@ -1,12 +1,11 @@
 use api::Page;
 use api::deliver::{BoardEntry, GetBoard};
-use base::{Result, Time};
+use base::Result;
 use kernel::{Answer, Call, Ctx};
-use store::Read;
 
 use crate::decide::{Standing, differs};
-use crate::model::{Place, Release, Rollout, Stopped};
-use crate::state;
+use crate::model::{Place, Release, Rollout, Running};
+use crate::{state, work};
 
 /// What each environment runs, and what differs from the one before it.
 pub(crate) async fn get(ctx: Ctx, call: Call<GetBoard>) -> Result<Answer<Page<BoardEntry>>> {
@@ -15,8 +14,8 @@ pub(crate) async fn get(ctx: Ctx, call: Call<GetBoard>) -> Result<Answer<Page<Bo
     let mut before: Option<(base::EnvironmentName, Option<Standing>)> = None;
     for environment in state::environments(&mut read).await? {
         let place = Place { service: call.path.service.clone(), environment: environment.clone() };
-        let running = running(&mut read, &place).await?;
-        let standing = running.as_ref().map(|(release, rollout, _)| standing(release, rollout));
+        let running = work::running(&mut read, &place).await?;
+        let standing = running.as_ref().map(|running| standing(&running.release, &running.rollout));
         let differs = match &before {
             Some((name, before)) => differs(standing.as_ref(), before.as_ref(), name),
             None => Vec::new(),
@@ -28,15 +27,6 @@ pub(crate) async fn get(ctx: Ctx, call: Call<GetBoard>) -> Result<Answer<Page<Bo
     Ok(Page::whole(items).into())
 }
 
-async fn running(read: &mut impl Read, place: &Place) -> Result<Option<(Release, Rollout, Time)>> {
-    let Some(current) = state::current(read, place).await?.filter(|c| c.stopped == Stopped::No) else {
-        return Ok(None);
-    };
-    let Some(rollout) = state::rollout(read, current.rollout).await? else { return Ok(None) };
-    let release = state::release(read, rollout.release).await?;
-    Ok(release.map(|release| (release, rollout, current.since)))
-}
-
 fn standing(release: &Release, rollout: &Rollout) -> Standing {
     let settings = rollout
         .settings
@@ -46,12 +36,7 @@ fn standing(release: &Release, rollout: &Rollout) -> Standing {
     Standing { number: release.number, commit: release.commit.clone(), settings }
 }
 
-fn entry(
-    place: Place,
-    running: Option<(Release, Rollout, Time)>,
-    differs: Vec<String>,
-    rollout: Option<base::RolloutId>,
-) -> BoardEntry {
+fn entry(place: Place, running: Option<Running>, differs: Vec<String>, rollout: Option<base::RolloutId>) -> BoardEntry {
     let empty = BoardEntry {
         environment: place.environment,
         release: None,
@@ -64,7 +49,7 @@ fn entry(
     };
     match running {
         None => empty,
-        Some((release, _, since)) => BoardEntry {
+        Some(Running { release, since, .. }) => BoardEntry {
             release: Some(release.number),
             artifact: Some(release.artifact),
             commit: release.commit,

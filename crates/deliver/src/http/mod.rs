@@ -2,17 +2,19 @@
 
 mod board;
 mod builds;
+mod compare;
 mod environments;
 mod git;
 mod releases;
 mod rollouts;
+mod runs;
 mod sources;
 mod view;
 
 use api::deliver::{
-    CancelBuild, CancelRollout, GetBoard, GetBuild, GetRelease, GetRollout, GitReceivePack, GitRefs, GitUploadPack,
-    ListBuilds, ListEnvironments, ListReleases, ListRollouts, PutEnvironment, StartRollout, UploadSource,
-    WatchBuildLog, WatchDeploy, WatchRollout,
+    CancelBuild, CancelRollout, CompareEnvironments, GetBoard, GetBuild, GetRelease, GetRollout, GitReceivePack,
+    GitRefs, GitUploadPack, ListBuilds, ListEnvironments, ListReleases, ListRollouts, ListRuns, PlanRollout,
+    PutEnvironment, StartRollout, UploadSource, WatchBuildLog, WatchDeploy, WatchRollout,
 };
 use kernel::Endpoints;
 
@@ -34,6 +36,9 @@ pub(crate) fn endpoints() -> Endpoints {
         .on_events::<WatchRollout, _, _>(rollouts::watch)
         .on::<CancelRollout, _, _>(rollouts::cancel)
         .on::<GetBoard, _, _>(board::get)
+        .on::<PlanRollout, _, _>(rollouts::plan)
+        .on::<CompareEnvironments, _, _>(compare::compare)
+        .on::<ListRuns, _, _>(runs::list)
         .on_raw::<GitRefs, _, _>(git::refs)
         .on_raw::<GitReceivePack, _, _>(git::receive_pack)
         .on_raw::<GitUploadPack, _, _>(git::upload_pack)

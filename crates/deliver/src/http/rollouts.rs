@@ -1,11 +1,14 @@
 use api::Page;
-use api::deliver::{CancelRollout, GetRollout, ListRollouts, Rollout as Wire, StartRollout, WatchRollout};
+use api::deliver::{
+    CancelRollout, GetRollout, ListRollouts, PlanRollout, Rollout as Wire, RolloutPlan, StartRollout, WatchRollout,
+};
 use base::{Problem, Result, RolloutId, ServiceName};
 use futures_util::StreamExt;
 use kernel::{Answer, Call, Ctx, Event, EventStream, event_stream};
 use store::Read;
 
 use super::view;
+use crate::decide::{compare, steps_ahead};
 use crate::model::Rollout;
 use crate::state;
 use crate::work;
@@ -15,6 +18,31 @@ pub(crate) async fn start(ctx: Ctx, call: Call<StartRollout>) -> Result<Answer<W
     let (mut tx, rollout) = work::prepare(&ctx, &call.path.service, call.body).await?;
     let wire = with_history(&mut tx, rollout).await?;
     ctx.commit(tx, wire).await
+}
+
+/// What a rollout would do.
+pub(crate) async fn plan(ctx: Ctx, call: Call<PlanRollout>) -> Result<Answer<RolloutPlan>> {
+    let plan = work::plan(&ctx, &call.path.service, call.query.into()).await?;
+    let now = plan.running.as_ref();
+    let (settings, needs) = match now {
+        Some(now) => (
+            compare::settings(&now.rollout.settings, &plan.settings),
+            compare::needs(&now.release.spec.needs, &plan.release.spec.needs),
+        ),
+        None => (Vec::new(), Vec::new()),
+    };
+    Ok(RolloutPlan {
+        cause: plan.cause.word().to_owned(),
+        to: view::standing(&plan.release, None),
+        now: now.map(|now| view::standing(&now.release, Some(now.since))),
+        settings,
+        needs,
+        steps: steps_ahead(&plan.release, now.map(|now| now.release.number), &work::limits(&ctx)),
+        supersedes: plan.open,
+        service: plan.place.service,
+        environment: plan.place.environment,
+    }
+    .into())
 }
 
 /// Rollouts, newest first.

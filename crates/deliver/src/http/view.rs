@@ -1,31 +1,55 @@
 //! Our values as the API shows them.
 
 use api::deliver as wire;
-use base::{EnvironmentName, Problem, Result};
+use base::{EnvironmentName, Problem, Result, Time};
 
 use crate::model::{Build, NewStage, Release, Rollout, RolloutStep, Source, Stage, api_state};
 
 pub(super) fn build(build: Build, source: Option<Source>, stages: &[Stage]) -> wire::Build {
-    let steps = stages
-        .iter()
-        .filter(|stage| (NewStage::STEPS..NewStage::AFTER_STEPS).contains(&stage.place))
-        .map(|stage| wire::BuildStep { name: stage.text.clone(), took_ms: stage.took_ms })
-        .collect();
+    let (pushed, commit, message) = match source {
+        Some(source) => (Some(source.created), source.commit, Some(source.message).filter(|m| !m.is_empty())),
+        None => (None, None, None),
+    };
     wire::Build {
         build: build.id,
         service: build.service,
+        environment: build.environment,
         source: build.source,
-        commit: source.and_then(|source| source.commit),
+        pushed,
+        commit,
+        message,
         state: build.state,
         reason: build.reason,
         recipe: build.recipe,
         evidence: build.evidence,
         artifact: build.artifact,
         release: build.release,
-        steps,
+        rollout: build.rollout,
+        steps: build_steps(stages),
         created: build.created,
         ended: build.ended,
         actor: build.actor,
+    }
+}
+
+/// The steps of a recipe among the stages of its build.
+pub(super) fn build_steps(stages: &[Stage]) -> Vec<wire::BuildStep> {
+    stages
+        .iter()
+        .filter(|stage| (NewStage::STEPS..NewStage::AFTER_STEPS).contains(&stage.place))
+        .map(|stage| wire::BuildStep { name: stage.text.clone(), at: Some(stage.at), took_ms: stage.took_ms })
+        .collect()
+}
+
+/// A release as far as it is compared.
+pub(super) fn standing(release: &Release, since: Option<Time>) -> wire::Standing {
+    wire::Standing {
+        release: release.number,
+        commit: release.commit.clone(),
+        message: release.message.clone(),
+        author: release.author.clone(),
+        created: release.created,
+        since,
     }
 }
 

@@ -6,7 +6,9 @@ mod rollout;
 
 pub(crate) use build::{Build, MarkedStep, Marker, NewStage, Source, Stage, Submission, build_word, marker_line};
 pub(crate) use release::{Artifact, Release, Spec, TASK};
-pub(crate) use rollout::{Cause, Current, Place, Rollout, RolloutStep, Stopped, api_state, state_word, word_state};
+pub(crate) use rollout::{
+    Cause, Current, Place, Rollout, RolloutStep, Running, Stopped, api_state, state_word, word_state,
+};
 
 /// The key of a source's archive among the objects.
 pub(crate) fn source_key(source: base::SourceId) -> String {

@@ -3,6 +3,8 @@ use base::{Actor, EnvironmentName, ReleaseId, RolloutId, ServiceName, Time};
 use facts::RolloutState;
 use ports::SettingRef;
 
+use super::Release;
+
 /// A service in an environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -91,6 +93,14 @@ pub(crate) struct Current {
     pub stopped: Stopped,
     /// When that rollout was asked for; its settings are those of that moment.
     pub begun: Time,
+}
+
+/// What a place runs, with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub release: Release,
+    pub rollout: Rollout,
+    pub since: Time,
 }
 
 /// Whether what is current was ended with its service.

@@ -75,6 +75,20 @@ pub(crate) async fn builds(
     read.rows(SQL, args![service, after, limit]).await?.iter().map(of_row).collect()
 }
 
+/// Builds before one of them, newest first; of one service or of all.
+pub(crate) async fn builds_before(
+    read: &mut (impl Read + ?Sized),
+    service: Option<&ServiceName>,
+    before: Option<BuildId>,
+    limit: u32,
+) -> Result<Vec<Build>> {
+    const SQL: &str = "SELECT * FROM deliver_build WHERE ($1 IS NULL OR id < $1) ORDER BY id DESC LIMIT $2";
+    match service {
+        Some(service) => builds(read, service, before, limit).await,
+        None => read.rows(SQL, args![before, limit]).await?.iter().map(of_row).collect(),
+    }
+}
+
 /// Builds that have not ended, of a service for an environment.
 pub(crate) async fn active_builds(
     read: &mut (impl Read + ?Sized),

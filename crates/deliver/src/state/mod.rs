@@ -11,8 +11,8 @@ mod source;
 
 pub(crate) use artifact::{blobs, forget_blob, kept_artifacts, put_artifact, touch_blobs};
 pub(crate) use build::{
-    active_builds, build, build_of_source, builds, end_stage, ended_with_task, insert_build, last_took_ms, old_logs,
-    open_builds, put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
+    active_builds, build, build_of_source, builds, builds_before, end_stage, ended_with_task, insert_build,
+    last_took_ms, old_logs, open_builds, put_build, put_stage, set_log_saved, set_task, set_task_gone, stages,
 };
 pub(crate) use condemned::{condemn, condemned, let_off};
 pub(crate) use environment::{environments, put_environments};
@@ -20,7 +20,7 @@ pub(crate) use needed::{saved_logs, stored_sources};
 pub(crate) use release::{insert_release, next_number, release, release_numbered, releases};
 pub(crate) use rollout::{
     active_in, current, currents_of, insert_rollout, latest_in, open_rollouts_of, previous_success, put_current,
-    put_rollout, remove_current, rollout, rollouts, services_under_way, steps,
+    put_rollout, release_commands_before, remove_current, rollout, rollouts, services_under_way, steps,
 };
 pub(crate) use source::{insert_source, set_source_gone, source, sources_to_forget};
 

@@ -102,6 +102,19 @@ pub(crate) async fn rollouts(
     read.rows(SQL, args![service, environment, after, limit]).await?.iter().map(of_row).collect()
 }
 
+/// Rollouts whose release command was begun, before one of them, newest first; of one service or of all.
+pub(crate) async fn release_commands_before(
+    read: &mut (impl Read + ?Sized),
+    service: Option<&ServiceName>,
+    before: Option<RolloutId>,
+    limit: u32,
+) -> Result<Vec<Rollout>> {
+    const SQL: &str = "SELECT r.* FROM deliver_rollout_step s JOIN deliver_rollout r ON r.id = s.rollout \
+         WHERE s.state = 'releasing' AND ($1 IS NULL OR r.service = $1) AND ($2 IS NULL OR s.rollout < $2) \
+         ORDER BY s.rollout DESC LIMIT $3";
+    read.rows(SQL, args![service, before, limit]).await?.iter().map(of_row).collect()
+}
+
 /// The services that have rollouts which are not final.
 pub(crate) async fn services_under_way(read: &mut (impl Read + ?Sized)) -> Result<Vec<ServiceName>> {
     const SQL: &str = "SELECT service FROM deliver_rollout WHERE ended IS NULL ORDER BY id";

@@ -60,7 +60,7 @@ pub(crate) use git::{Service as GitService, advertise, receive, upload_pack};
 pub(crate) use log::follow as follow_log;
 pub(crate) use progress::{Follow, Position, not_found as deploy_not_found};
 pub(crate) use rollouts::Rollouts;
-pub(crate) use start::{cancel_rollout, prepare, require_environment};
+pub(crate) use start::{cancel_rollout, plan, prepare, require_environment, running};
 pub(crate) use submit::upload;
 pub(crate) use watch::watch as watch_rollout;
 pub(crate) use watermark::DiskWatermark;

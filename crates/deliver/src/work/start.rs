@@ -9,7 +9,7 @@ use store::{Read, Tx};
 use super::begin::{Wanted, begin, publish};
 use super::submit::require_service;
 use crate::decide::{Target, target};
-use crate::model::{Cause, Place, Release, Rollout, Stopped, one_line, state_word};
+use crate::model::{Cause, Place, Release, Rollout, Running, Stopped, one_line, state_word};
 use crate::state;
 
 /// Longest reason kept.
@@ -18,12 +18,7 @@ const WHY_CHARS_MAX: usize = 500;
 /// Begins the rollout that was asked for. Nothing is done until the transaction is committed.
 pub(crate) async fn prepare(ctx: &Ctx, service: &ServiceName, asked: NewRollout) -> Result<(Tx, Rollout)> {
     let target = target(&asked)?;
-    let mut read = ctx.read().await?;
-    require_service(&mut read, service).await?;
-    let known = state::environments(&mut read).await?;
-    let environment = require_environment(&known, &asked.environment)?;
-    let place = Place { service: service.clone(), environment };
-    drop(read);
+    let (place, known) = place_of(&mut ctx.read().await?, service, &asked.environment).await?;
     let wish = Wish {
         kind: "deliver.rollout",
         subject: facts::place(&place.service, &place.environment),
@@ -45,6 +40,45 @@ pub(crate) async fn prepare(ctx: &Ctx, service: &ServiceName, asked: NewRollout)
     Ok((tx, rollout))
 }
 
+/// What a rollout would be.
+pub(crate) struct Planned {
+    pub place: Place,
+    pub release: Release,
+    pub cause: Cause,
+    pub settings: Vec<SettingRef>,
+    pub running: Option<Running>,
+    /// The rollout under way that it would supersede.
+    pub open: Option<RolloutId>,
+}
+
+/// What would begin if it were asked for now; the same refusals, and nothing is done.
+pub(crate) async fn plan(ctx: &Ctx, service: &ServiceName, asked: NewRollout) -> Result<Planned> {
+    let target = target(&asked)?;
+    let mut read = ctx.read().await?;
+    let (place, known) = place_of(&mut read, service, &asked.environment).await?;
+    let Found { release, cause, settings } = find(&mut read, &place, &target, &known).await?;
+    let running = running(&mut read, &place).await?;
+    let open = state::active_in(&mut read, &place).await?.last().map(|rollout| rollout.id);
+    drop(read);
+    let settings = match settings {
+        Some(settings) => settings,
+        None => ctx.platform().ports().vault.current(&place.service, &place.environment).await?,
+    };
+    Ok(Planned { place, release, cause, settings, running, open })
+}
+
+/// The place that is meant, and the environments that there are.
+async fn place_of(
+    read: &mut impl Read,
+    service: &ServiceName,
+    environment: &EnvironmentName,
+) -> Result<(Place, Vec<EnvironmentName>)> {
+    require_service(read, service).await?;
+    let known = state::environments(read).await?;
+    let environment = require_environment(&known, environment)?;
+    Ok((Place { service: service.clone(), environment }, known))
+}
+
 struct Found {
     release: Release,
     cause: Cause,
@@ -63,14 +97,14 @@ async fn find(read: &mut impl Read, place: &Place, target: &Target, known: &[Env
         Target::From(from) => {
             let from = Place { service: service.clone(), environment: require_environment(known, from)? };
             let running = running(read, &from).await?.ok_or_else(|| nothing_runs(&from))?;
-            Ok(Found { release: release_of(read, &running).await?, cause: Cause::Promotion, settings: None })
+            Ok(Found { release: running.release, cause: Cause::Promotion, settings: None })
         }
         Target::Restart => {
             let running = running(read, place).await?.ok_or_else(|| nothing_runs(place))?;
-            Ok(Found { release: release_of(read, &running).await?, cause: Cause::Restart, settings: None })
+            Ok(Found { release: running.release, cause: Cause::Restart, settings: None })
         }
         Target::Previous => {
-            let not = running(read, place).await?.map(|running| running.release);
+            let not = running(read, place).await?.map(|running| running.release.id);
             let before = state::previous_success(read, place, not, None).await?.ok_or_else(|| {
                 Problem::conflict(
                     "nothing-before",
@@ -98,12 +132,13 @@ async fn find(read: &mut impl Read, place: &Place, target: &Target, known: &[Env
     }
 }
 
-/// The rollout whose instances have the traffic of a place.
-async fn running(read: &mut impl Read, place: &Place) -> Result<Option<Rollout>> {
-    match state::current(read, place).await?.filter(|current| current.stopped == Stopped::No) {
-        Some(current) => state::rollout(read, current.rollout).await,
-        None => Ok(None),
-    }
+/// What has the traffic of a place, if it was not ended with its service.
+pub(crate) async fn running(read: &mut impl Read, place: &Place) -> Result<Option<Running>> {
+    let current = state::current(read, place).await?.filter(|current| current.stopped == Stopped::No);
+    let Some(current) = current else { return Ok(None) };
+    let Some(rollout) = state::rollout(read, current.rollout).await? else { return Ok(None) };
+    let release = state::release(read, rollout.release).await?;
+    Ok(release.map(|release| Running { release, rollout, since: current.since }))
 }
 
 async fn release_of(read: &mut impl Read, rollout: &Rollout) -> Result<Release> {
