@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 const OTHERS: [&str; 5] = ["bench", "demo", "e2e", "fuzz", "sim"];
 
 /// What makes a problem or a refusal: the code is the first text in its brackets.
-const MAKERS: [&str; 9] =
-    ["Problem::", "Refusal::", "Fault::", "Self::instance", "Self::client", "Self::new", "problem", "failed", "bad"];
+const MAKERS: [&str; 5] = ["Problem::", "Refusal::", "Fault::", "problem", "failed"];
+/// The same where the gateway makes its own answers.
+const OWN_MAKERS: [&str; 3] = ["Self::instance", "Self::client", "Self::new"];
+/// That place.
+const OWN_ANSWERS: &str = "gateway/src/proxy/page.rs";
 
 fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of sources").flatten() {
@@ -25,11 +28,12 @@ fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
 }
 
 /// The codes in a source: the first text of a maker's brackets, where it is a word of small letters.
-fn codes(text: &str) -> Vec<String> {
+fn codes(text: &str, own: bool) -> Vec<String> {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let mut found = Vec::new();
-    for maker in MAKERS {
-        for (at, _) in text.match_indices(maker) {
+    let own = OWN_MAKERS.iter().filter(|_| own);
+    for maker in MAKERS.iter().chain(own) {
+        for (at, _) in text.match_indices(*maker) {
             let rest = &text[at + maker.len()..];
             let Some(bracket) = rest.find('(') else { continue };
             let is_whole = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
@@ -69,7 +73,7 @@ fn given() -> BTreeMap<String, PathBuf> {
     let mut out = BTreeMap::new();
     for file in files {
         let text = fs::read_to_string(&file).expect("a source");
-        out.extend(codes(&text).into_iter().map(|code| (code, file.clone())));
+        out.extend(codes(&text, file.ends_with(OWN_ANSWERS)).into_iter().map(|code| (code, file.clone())));
     }
     out
 }
@@ -102,5 +106,6 @@ fn a_planted_code_is_found() {
         exchange.cut("cut-off");
         let text = "not-a-code"; Problem::internal(code, format!("also-not"));
     "#;
-    assert_eq!(codes(planted), ["thing-not-found", "two-lines", "too-much", "cut-off"]);
+    assert_eq!(codes("Self::new(StatusCode::OK, \"own-answer\", 1)", true), ["own-answer"]);
+    assert_eq!(codes(planted, false), ["thing-not-found", "two-lines", "too-much", "cut-off"]);
 }

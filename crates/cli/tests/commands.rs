@@ -103,6 +103,7 @@ const LINES: &[&str] = &[
 
 /// Endpoints that no command of its own calls, with the reason.
 const NOT_CALLED: &[(&str, &str)] = &[
+    ("startSession", "the pages trade a token for a session"),
     ("healthz", "for load balancers and `orlop up`"),
     ("readyz", "for load balancers and `orlop up`"),
     ("gitRefs", "git calls it"),

@@ -12,8 +12,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
 use crate::site::Site;
 
-const CSS: &str = include_str!("../assets/portal.css");
-const JS: &str = include_str!("../assets/portal.js");
+const CSS: &str = concat!(include_str!("../assets/portal.css"), include_str!("../assets/pages.css"));
+const JS: &str = concat!(include_str!("../assets/portal.js"), include_str!("../assets/palette.js"));
 const ICON: &str = include_str!("../assets/icon.svg");
 
 static CSS_PATH: LazyLock<String> = LazyLock::new(|| path("portal", "css", CSS));

@@ -97,6 +97,20 @@ impl Api {
         Ok(Versioned { value, version })
     }
 
+    /// Hands over an archive.
+    pub(crate) async fn upload<E: Endpoint<Body = Nothing>>(
+        &self,
+        path: &E::Path,
+        query: &E::Query,
+        archive: Vec<u8>,
+        also: Also<'_>,
+    ) -> Result<E::Reply> {
+        let content = (Body::from(archive), "application/gzip");
+        let response = self.carry::<E>(path, query, Some(content), also).await?;
+        let bytes = whole(response.into_body()).await?;
+        serde_json::from_slice(&bytes).map_err(|e| Problem::internal("reply-unreadable", e))
+    }
+
     /// Follows a stream of events. What the API says last, where it refuses to go on, is an error.
     pub(crate) async fn events<E: Endpoint<Body = Nothing>>(
         &self,
@@ -123,6 +137,23 @@ impl Api {
         body: &E::Body,
         also: Also<'_>,
     ) -> Result<Response<Body>> {
+        let content = match E::METHOD.is_mutating() {
+            true => {
+                let text = serde_json::to_vec(body).map_err(|e| Problem::internal("call-not-made", e))?;
+                Some((Body::from(text), "application/json"))
+            }
+            false => None,
+        };
+        self.carry::<E>(path, query, content, also).await
+    }
+
+    async fn carry<E: Endpoint>(
+        &self,
+        path: &E::Path,
+        query: &E::Query,
+        content: Option<(Body, &'static str)>,
+        also: Also<'_>,
+    ) -> Result<Response<Body>> {
         let bad = |e: &dyn std::fmt::Display| Problem::internal("call-not-made", e);
         let query = serde_urlencoded::to_string(query).map_err(|e| bad(&e))?;
         let mark = if query.is_empty() { "" } else { "?" };
@@ -137,11 +168,12 @@ impl Api {
         if let Some(token) = also.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let content = if E::METHOD.is_mutating() {
-            request = request.header(CONTENT_TYPE, "application/json");
-            Body::from(serde_json::to_vec(body).map_err(|e| bad(&e))?)
-        } else {
-            Body::empty()
+        let content = match content {
+            Some((content, kind)) => {
+                request = request.header(CONTENT_TYPE, kind);
+                content
+            }
+            None => Body::empty(),
         };
         let session = self.session.clone().filter(|_| also.token.is_none());
         let request = request.body(content).map_err(|e| bad(&e))?;

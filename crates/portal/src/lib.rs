@@ -12,12 +12,16 @@ mod components;
 mod cookie;
 mod fault;
 mod form;
+mod graph;
 mod guard;
+mod help;
 mod links;
 mod live;
 mod pages;
+mod rights;
 mod shell;
 mod site;
+mod spans;
 mod sse;
 mod visit;
 

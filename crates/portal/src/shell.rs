@@ -59,7 +59,12 @@ const fn begins(of: Entry) -> Entry {
 const MENU: &[Entry] = &[
     entry(Section::Home, "Home", "/", "h"),
     entry(Section::Services, "Services", "/services", "s"),
+    entry(Section::Environments, "Environments", "/environments", "e"),
+    entry(Section::Topology, "Topology", "/topology", "t"),
+    entry(Section::Runs, "Runs", "/runs", "r"),
     begins(entry(Section::Tokens, "Tokens", "/tokens", "k")),
+    entry(Section::Platform, "Platform", "/platform", "f"),
+    entry(Section::Help, "Help", "/help", "i"),
 ];
 
 /// A step on the way to a page.

@@ -7,13 +7,13 @@ use facts::{InstancesWanted, NeedKind};
 /// Who owns what, of all that is in use and that the caller may see.
 pub(crate) type Owners = BTreeMap<ServiceName, TeamName>;
 
+/// Who needs, under which name, and which service or what outside.
+type Need = (ServiceName, base::NeedName, Option<ServiceName>, Option<String>);
+
 /// Who needs whom, as the wishes for instances say it: what runs, not what a file somewhere says.
 /// A need of a service that is not among the owners is left out.
 pub(crate) fn needs<'a>(wanted: impl IntoIterator<Item = &'a InstancesWanted>, owners: &Owners) -> Vec<TopologyNeed> {
-    let mut found: BTreeMap<
-        (ServiceName, base::NeedName, Option<ServiceName>, Option<String>),
-        BTreeSet<EnvironmentName>,
-    > = BTreeMap::new();
+    let mut found: BTreeMap<Need, BTreeSet<EnvironmentName>> = BTreeMap::new();
     for place in wanted.into_iter().filter(|place| owners.contains_key(&place.service)) {
         for (name, need) in place.sets.iter().flat_map(|set| &set.needs) {
             let (service, external) = match &need.kind {

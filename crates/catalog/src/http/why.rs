@@ -1,14 +1,17 @@
 use api::catalog::{Because, Health, Why, WhyService};
-use base::Result;
+use base::{Result, ServiceName};
+use facts::{
+    BuildSeen, Fact as _, InstancesSeen, ReleaseMade, Replicas, RolloutSeen, RouteSeen, ServiceState, SettingChanged,
+};
 use kernel::{Answer, Call, Ctx};
-use store::StoredFact;
+use store::{Read, StoredFact};
 
 use super::services::known;
 use super::status::status;
 use crate::decide::{advice, line};
 
-/// Facts looked through.
-const LOOKED_THROUGH: u32 = 1_000;
+/// Facts looked through, of the service's own kinds and of those that are kept under ids.
+const LOOKED_THROUGH: u32 = 500;
 /// Facts told.
 const TOLD: usize = 15;
 
@@ -25,7 +28,7 @@ pub(crate) async fn why(ctx: Ctx, call: Call<WhyService>) -> Result<Answer<Why>>
         field("service") == Some(service.as_str())
             && wanted.as_ref().is_none_or(|w| field("environment").is_none_or(|e| e == w.as_str()))
     };
-    let facts = store::facts_before(&mut read, None, &[], None, LOOKED_THROUGH).await?;
+    let facts = facts_of(&mut read, &service).await?;
     let because = facts
         .iter()
         .filter(|fact| about(fact))
@@ -41,6 +44,19 @@ pub(crate) async fn why(ctx: Ctx, call: Call<WhyService>) -> Result<Answer<Why>>
         false => answers.join("; "),
     };
     Ok(Why { answer, because, advice: advice(&service, &environments) }.into())
+}
+
+/// The newest facts about a service, newest first. Those of its places are asked for by their
+/// subject, so that what others do in the meantime does not push them out of sight.
+async fn facts_of(read: &mut impl Read, service: &ServiceName) -> Result<Vec<StoredFact>> {
+    let places = [RolloutSeen::KIND, InstancesSeen::KIND, Replicas::KIND, RouteSeen::KIND, SettingChanged::KIND];
+    let mut facts = store::facts_before(read, None, &places, Some(&format!("{service}/")), LOOKED_THROUGH).await?;
+    let itself = [ServiceState::KIND];
+    facts.extend(store::facts_before(read, None, &itself, Some(service.as_str()), LOOKED_THROUGH).await?);
+    let by_id = [BuildSeen::KIND, ReleaseMade::KIND];
+    facts.extend(store::facts_before(read, None, &by_id, None, LOOKED_THROUGH).await?);
+    facts.sort_unstable_by_key(|fact| std::cmp::Reverse(fact.seq));
+    Ok(facts)
 }
 
 const fn word(health: Health) -> &'static str {

@@ -1,6 +1,7 @@
 //! From an upload or a push to traffic and back, over a real store, with neighbours that are played.
 
 mod builds;
+mod foresight;
 mod keeping;
 mod ports;
 mod pushes;

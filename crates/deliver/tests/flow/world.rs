@@ -188,7 +188,12 @@ impl World {
     /// Calls an endpoint about the service `shop`.
     pub async fn call<E: Endpoint>(&self, path: &[(&str, &str)], query: &str, body: Value) -> Result<E::Reply> {
         let path: Vec<_> = [("service", "shop")].iter().chain(path).copied().collect();
-        match self.raw(E::ID, &path, query, body, None, head(&[]), None).await? {
+        self.call_at::<E>(&path, query, body).await
+    }
+
+    /// Calls an endpoint that is about no single service.
+    pub async fn call_at<E: Endpoint>(&self, path: &[(&str, &str)], query: &str, body: Value) -> Result<E::Reply> {
+        match self.raw(E::ID, path, query, body, None, head(&[]), None).await? {
             RawReply::Json(value, _) => Ok(serde_json::from_value(value).unwrap()),
             _ => panic!("{} answers otherwise", E::ID),
         }

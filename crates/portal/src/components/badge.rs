@@ -34,7 +34,7 @@ impl Tone {
         }
     }
 
-    const fn shape(self) -> &'static str {
+    pub(crate) const fn shape(self) -> &'static str {
         match self {
             Self::Bad => "M1.5 1.5h9v9h-9z",
             Self::Warn => "M6 1 11.5 10.5H.5z",

@@ -2,11 +2,15 @@
 //! `{{ value }}`: it escapes what it shows. All of them stand on `/style`.
 
 mod badge;
+mod exact;
+mod log;
 mod text;
 mod time;
 
 pub(crate) use badge::{Badge, Tone};
-pub(crate) use text::{Text, clean};
+pub(crate) use exact::{exactly, say_actor};
+pub(crate) use log::log_line;
+pub(crate) use text::{Text, clean, escape};
 pub(crate) use time::{When, age, spoken};
 
 use askama::Template;

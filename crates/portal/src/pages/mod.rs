@@ -1,11 +1,24 @@
 //! The pages. Each is a file here with its handlers, a template of the same name in `templates/`, and a
 //! line below. A handler reads through [`Visit::api`](crate::visit::Visit), makes a plain value, and renders it.
 
+pub(crate) mod build;
+mod compare;
+mod environments;
+pub(crate) mod help;
 mod home;
+mod palette;
+mod platform;
+pub(crate) mod rollout;
+mod runs;
+#[cfg(test)]
+pub(crate) mod samples;
 mod services;
 mod sign_in;
+mod start;
 mod style;
 mod theme;
+mod topology;
+mod why;
 
 use axum::Router;
 use axum::response::Response;
@@ -19,9 +32,20 @@ pub(crate) type Outcome = Result<Response, Fault>;
 /// Every page.
 pub(crate) fn routes() -> Router<Site> {
     Router::new()
+        .merge(build::routes())
+        .merge(compare::routes())
+        .merge(environments::routes())
+        .merge(help::routes())
         .merge(home::routes())
+        .merge(palette::routes())
+        .merge(platform::routes())
+        .merge(rollout::routes())
+        .merge(runs::routes())
         .merge(services::routes())
         .merge(sign_in::routes())
+        .merge(start::routes())
         .merge(style::routes())
         .merge(theme::routes())
+        .merge(topology::routes())
+        .merge(why::routes())
 }

@@ -1,0 +1,236 @@
+//! Rollouts: all of a service, one as it happens, and what one would do before it is started.
+
+mod plan;
+pub(crate) mod view;
+
+use api::access::ServicePath;
+use api::catalog::GetService;
+use api::deliver::{
+    Build, CancelRollout, GetRelease, GetRollout, ListBuilds, ListRollouts, ReleasePath, Rollout, RolloutPath,
+    RolloutQuery,
+};
+use api::route::ListRoutes;
+use api::run::{ListInstances, PlaceQuery};
+use api::{Action, Nothing, PageQuery};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use super::Outcome;
+use super::build::tail;
+pub(crate) use plan::{Difference, Side, differences};
+
+use crate::client::Also;
+use crate::components::{Badge, Empty, Text, When, exactly, say_actor};
+use crate::form::{Done, Filled};
+use crate::rights::Rights;
+use crate::shell::{Section, Shell, html};
+use crate::site::Site;
+use crate::spans::{self, Flame};
+use crate::visit::Visit;
+
+/// Builds that are looked through for the one that began a rollout.
+const BUILDS_LOOKED_THROUGH: u32 = 50;
+
+pub(crate) fn routes() -> Router<Site> {
+    Router::new()
+        .route("/services/{service}/rollouts", get(list).post(plan::start))
+        .route("/services/{service}/rollouts/plan", get(plan::show))
+        .route("/services/{service}/rollouts/{rollout}", get(show))
+        .route("/services/{service}/rollouts/{rollout}/cancel", post(cancel))
+        .route("/services/{service}/rollouts/{rollout}/output", get(output))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Asked {
+    environment: String,
+    after: String,
+}
+
+struct Line {
+    path: String,
+    id: String,
+    environment: String,
+    number: i64,
+    cause: Text,
+    badge: Badge,
+    reason: Text,
+    begun: When,
+    took: String,
+    by: String,
+}
+
+impl Line {
+    fn of(rollout: &Rollout, visit: &Visit) -> Self {
+        Self {
+            path: path_of(rollout),
+            id: rollout.rollout.short(),
+            environment: rollout.environment.to_string(),
+            number: rollout.number,
+            cause: Text::from(rollout.cause.clone()),
+            badge: Badge::rollout(rollout.state),
+            reason: Text::from(rollout.reason.clone()),
+            begun: When::new(rollout.created, visit.now),
+            took: exactly(rollout.ended.unwrap_or(visit.now).since(rollout.created)),
+            by: say_actor(&rollout.actor),
+        }
+    }
+}
+
+/// The page of a rollout.
+pub(crate) fn path_of(rollout: &Rollout) -> String {
+    format!("/services/{}/rollouts/{}", rollout.service, rollout.rollout)
+}
+
+#[derive(Template)]
+#[template(path = "rollouts.html")]
+struct RolloutsPage {
+    shell: Shell,
+    service: String,
+    environment: String,
+    environments: Vec<String>,
+    lines: Vec<Line>,
+    next: Option<String>,
+    empty: Option<Empty>,
+}
+
+async fn list(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<Asked>) -> Outcome {
+    let environments = visit.api.get::<api::deliver::ListEnvironments>(&Nothing {}).await?;
+    let query = RolloutQuery {
+        limit: Some(50),
+        after: Some(asked.after).filter(|after| !after.is_empty()),
+        environment: asked.environment.parse().ok(),
+    };
+    let page = visit.api.ask::<ListRollouts>(&path, &query).await?;
+    let lines: Vec<Line> = page.items.iter().map(|rollout| Line::of(rollout, &visit)).collect();
+    let empty = lines.is_empty().then(|| Empty::new("No rollouts", "A deploy begins one.").command("orlop deploy"));
+    let service = path.service.to_string();
+    let base = format!("/services/{service}/rollouts");
+    let next =
+        page.next.map(|next| crate::links::query(&base, &[("environment", &asked.environment), ("after", &next)]));
+    let shell = visit
+        .shell(Section::Services, format!("Rollouts of {service}"))
+        .crumb("Services", "/services")
+        .crumb(&service, format!("/services/{service}"))
+        .live(&service);
+    let environments = environments.items.iter().map(|one| one.environment.to_string()).collect();
+    html(&RolloutsPage { shell, service, environment: asked.environment, environments, lines, next, empty })
+}
+
+#[derive(Template)]
+#[template(path = "rollout.html")]
+struct RolloutPage {
+    shell: Shell,
+    service: String,
+    environment: String,
+    number: i64,
+    id: String,
+    cause: Text,
+    by: String,
+    begun: When,
+    head: view::Head,
+    evidence: Vec<Text>,
+    steps: Vec<view::Step>,
+    parts: Vec<view::Part>,
+    undo: Vec<String>,
+    /// Why it may not be stopped, where it may not.
+    denied: Option<String>,
+    cancel: String,
+    /// Where the way back is shown before it is taken.
+    back: Option<String>,
+    settings: Vec<(String, i64)>,
+    commit: Option<Text>,
+    message: Text,
+    flame: Flame,
+    build: Option<(String, Badge)>,
+    output: Option<String>,
+    lines: Vec<String>,
+}
+
+async fn show(visit: Visit, Path(path): Path<RolloutPath>) -> Outcome {
+    let rollout = visit.api.get::<GetRollout>(&path).await?;
+    let here = ServicePath { service: path.service.clone() };
+    let place = PlaceQuery { environment: Some(rollout.environment.clone()) };
+    let number = ReleasePath { service: path.service.clone(), number: rollout.number };
+    let (release, routes, instances, builds, service) = tokio::try_join!(
+        visit.api.get::<GetRelease>(&number),
+        visit.api.get::<ListRoutes>(&here),
+        visit.api.ask::<ListInstances>(&here, &place),
+        builds_of(&visit, &here),
+        visit.api.get::<GetService>(&here),
+    )?;
+    let shape = view::Shape::of(&release.manifest);
+    let parts = view::traffic(&rollout, &routes.items, &instances.items);
+    let build = builds.iter().find(|build| build.rollout == Some(rollout.rollout));
+    let undo = view::undo(&rollout, &parts);
+    let denied = Rights::of(&visit.me).why_not(Action::Deploy, &service.team, Some(&service.service));
+    let base = path_of(&rollout);
+    let has_output = rollout.history.iter().any(|step| step.state == api::deliver::RolloutState::Releasing);
+    let lines = if has_output { tail::past(&visit, &tail::of_command(&rollout), &here).await } else { Vec::new() };
+    let mut pieces = build.map(|build| spans::of_build(build, visit.now)).unwrap_or_default();
+    pieces.extend(spans::of_rollout(&rollout, visit.now));
+    let shell = visit
+        .shell(Section::Services, format!("Release {} in {}", rollout.number, rollout.environment))
+        .crumb("Services", "/services")
+        .crumb(path.service.as_str(), format!("/services/{}", path.service))
+        .crumb("Rollouts", format!("/services/{}/rollouts", path.service))
+        .live(path.service.as_str());
+    html(&RolloutPage {
+        shell,
+        service: path.service.to_string(),
+        environment: rollout.environment.to_string(),
+        number: rollout.number,
+        id: rollout.rollout.to_string(),
+        cause: Text::from(rollout.cause.clone()),
+        by: say_actor(&rollout.actor),
+        begun: When::new(rollout.created, visit.now),
+        head: view::Head::of(&rollout, visit.now),
+        evidence: rollout.evidence.iter().cloned().map(Text::from).collect(),
+        steps: view::steps(&rollout, shape, visit.now),
+        parts,
+        undo,
+        denied,
+        cancel: format!("{base}/cancel"),
+        back: back(&rollout, &release.current_in),
+        settings: rollout.settings.iter().map(|(name, version)| (name.clone(), *version)).collect(),
+        commit: release.commit.as_ref().map(|commit| Text(commit.chars().take(12).collect())),
+        message: Text::from(release.message),
+        flame: Flame::new(pieces),
+        build: build.map(|build| (super::build::path_of(build), Badge::build(build.state))),
+        output: has_output.then(|| format!("{base}/output")),
+        lines,
+    })
+}
+
+async fn builds_of(visit: &Visit, here: &ServicePath) -> base::Result<Vec<Build>> {
+    let query = PageQuery { limit: Some(BUILDS_LOOKED_THROUGH), after: None };
+    Ok(visit.api.ask::<ListBuilds>(here, &query).await?.items)
+}
+
+/// What a rollout brought is taken back by a rollback, where its release is what runs.
+fn back(rollout: &Rollout, current_in: &[base::EnvironmentName]) -> Option<String> {
+    let brought = rollout.state == api::deliver::RolloutState::Succeeded && current_in.contains(&rollout.environment);
+    brought.then(|| {
+        format!("/services/{}/rollouts/plan?environment={}&rollback=true", rollout.service, rollout.environment)
+    })
+}
+
+#[derive(Deserialize)]
+struct NoFields {}
+
+async fn cancel(Path(path): Path<RolloutPath>, filled: Filled<NoFields>) -> Outcome {
+    let Filled { visit, key, .. } = filled;
+    let also = Also { key: Some(&key), ..Also::default() };
+    let rollout = visit.api.call::<CancelRollout>(&path, &Nothing {}, &Nothing {}, also).await?.value;
+    Ok(Done::to(path_of(&rollout), "It is being stopped.").see(visit.headers()))
+}
+
+/// The output of the release command, as it comes.
+async fn output(visit: Visit, Path(path): Path<RolloutPath>) -> Result<Response, crate::fault::Fault> {
+    let rollout = visit.api.get::<GetRollout>(&path).await?;
+    tail::follow_logs(&visit, &ServicePath { service: path.service }, tail::of_command(&rollout)).await
+}
