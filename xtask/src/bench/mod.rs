@@ -3,7 +3,7 @@
 
 mod page;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -14,11 +14,41 @@ use crate::command::{self, Stream};
 struct Bench {
     name: &'static str,
     what: &'static str,
-    /// The crate that has the program, and its name there.
+    /// The crate that has the program.
     package: &'static str,
-    program: &'static str,
+    program: Program,
     /// Whether it starts the binary itself (named by `ORLOP_BIN`).
     needs_orlop: bool,
+}
+
+/// How cargo knows a program.
+enum Program {
+    Bin(&'static str),
+    Example(&'static str),
+}
+
+impl Program {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Bin(name) | Self::Example(name) => name,
+        }
+    }
+
+    /// What `cargo build` is told.
+    const fn option(&self) -> &'static str {
+        match self {
+            Self::Bin(_) => "--bin",
+            Self::Example(_) => "--example",
+        }
+    }
+
+    /// Where it lies within the folder of a profile.
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Bin(name) => PathBuf::from(name),
+            Self::Example(name) => Path::new("examples").join(name),
+        }
+    }
 }
 
 /// All of them. A program takes `--quick`, writes what it does to its error stream, and answers
@@ -29,22 +59,29 @@ const BENCHES: &[Bench] = &[
         name: "gateway",
         what: "requests per second and core, and latency at equal load, beside nginx and HAProxy",
         package: "bench",
-        program: "gateway",
+        program: Program::Bin("gateway"),
         needs_orlop: false,
     },
     Bench {
         name: "idle",
         what: "memory of 10,000 idle connections, of an idle gateway and of an instance's keeper",
         package: "bench",
-        program: "idle",
+        program: Program::Bin("idle"),
         needs_orlop: true,
     },
     Bench {
         name: "deploy",
         what: "what the platform adds to a build: push to answer, one-line change, rollback, start of an instance",
         package: "bench",
-        program: "deploy",
+        program: Program::Bin("deploy"),
         needs_orlop: true,
+    },
+    Bench {
+        name: "scale",
+        what: "lists, one change, start, memory and processor time at rest with 1,000 and 10,000 services",
+        package: "orlop",
+        program: Program::Example("scale"),
+        needs_orlop: false,
     },
 ];
 
@@ -115,7 +152,7 @@ fn install_peers(root: &Path, run: &Run) -> Result<(), String> {
 
 /// Builds everything before anything is measured.
 fn build(root: &Path, chosen: &[&Bench], run: &Run) -> Result<(), String> {
-    let mut builds: Vec<Vec<&str>> = chosen.iter().map(|b| vec!["-p", b.package, "--bin", b.program]).collect();
+    let mut builds: Vec<Vec<&str>> = chosen.iter().map(|b| vec!["-p", b.package, b.program.option(), b.program.name()]).collect();
     if chosen.iter().any(|bench| bench.needs_orlop) {
         builds.insert(0, vec!["-p", "orlop"]);
     }
@@ -136,9 +173,9 @@ fn cargo(verb: &str, words: &[&str]) -> Vec<String> {
 /// Runs one program, adds when and where, and keeps the evidence.
 fn pass(root: &Path, bench: &Bench, run: &Run) -> Result<Value, String> {
     command::say(run.json, &format!("\n=== {}: {}", bench.name, bench.what));
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), std::path::PathBuf::from);
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let release = folder.join("release");
-    let mut argv = vec![release.join(bench.program).display().to_string()];
+    let mut argv = vec![release.join(bench.program.path()).display().to_string()];
     argv.extend(run.quick.then(|| "--quick".to_owned()));
     let env = [("ORLOP_BIN".to_owned(), release.join("orlop").display().to_string())];
     let (begun, load) = (Instant::now(), page::load());
@@ -148,7 +185,7 @@ fn pass(root: &Path, bench: &Bench, run: &Run) -> Result<Value, String> {
         Stream::Err => command::say(true, line),
     })?;
     if !ok {
-        return Err(format!("`{}` ended badly", bench.program));
+        return Err(format!("`{}` ended badly", bench.program.name()));
     }
     let mut result: Value = serde_json::from_str(&last).map_err(|why| format!("its last line is not JSON: {why}"))?;
     let machine = page::machine(root);

@@ -84,15 +84,7 @@ pub async fn measure(dir: &Path, services: usize, seconds: u64) -> Result<()> {
         Some(150.0),
     );
     figures.add("idle memory, gateway", resident(gateway.0.id()), "MB", None);
-    for (name, report) in platform.driver().reports() {
-        eprintln!(
-            "  {name}: {} runs, {} failures, last took {:?} {}",
-            report.runs,
-            report.failures,
-            report.last_took,
-            report.last_error.unwrap_or_default()
-        );
-    }
+    tell_reports(&platform);
     println!("{}", json!({ "services": services, "figures": figures.0 }));
     Ok(())
 }
@@ -189,7 +181,7 @@ async fn changes(platform: &Platform, api: &Api, fleet: &Fleet, services: usize,
             loop {
                 let wake = tokio::time::timeout(Duration::from_secs(30), wakes.recv()).await;
                 let Ok(wake) = wake else {
-                    return Err(Problem::timeout("change", format!("{subject} did not change")));
+                    return Err(unchanged(platform, fleet, &subject).await);
                 };
                 // Whoever lags reads as if woken.
                 if wake.is_ok_and(|wake| &*wake.kind != "route.served" || *wake.subject != *subject) {
@@ -224,6 +216,33 @@ async fn changes(platform: &Platform, api: &Api, fleet: &Fleet, services: usize,
         figures.add(&format!("{what}, until the gateway serves it (worst)"), millis(took[took.len() - 1]), "ms", None);
     }
     Ok(())
+}
+
+/// What is known of a place that did not change in time.
+async fn unchanged(platform: &Platform, fleet: &Fleet, subject: &str) -> Problem {
+    tell_reports(platform);
+    let last = async || -> Result<Option<RouteSeen>> {
+        kernel::latest(&mut platform.store().read().await?, subject).await
+    };
+    eprintln!("  last seen of its route: {:?}", last().await);
+    let all = fleet.list().await.unwrap_or_default();
+    let mine = all.into_iter().filter(|one| {
+        one.environment.as_ref().is_some_and(|environment| facts::place(&one.service, environment) == *subject)
+    });
+    eprintln!("  its instances: {:#?}", mine.collect::<Vec<_>>());
+    Problem::timeout("change", format!("{subject} did not change"))
+}
+
+fn tell_reports(platform: &Platform) {
+    for (name, report) in platform.driver().reports() {
+        eprintln!(
+            "  {name}: {} runs, {} failures, last took {:?} {}",
+            report.runs,
+            report.failures,
+            report.last_took,
+            report.last_error.unwrap_or_default()
+        );
+    }
 }
 
 async fn until(most: Duration, holds: impl AsyncFn() -> bool) -> Result<()> {
