@@ -350,13 +350,18 @@ fn rename(text: &str, number: usize, salt: usize) -> String {
     out
 }
 
-/// The addresses of the test world's instances, as those of this copy.
+/// What stands around the id in the addresses of the test world's instances.
+const SOCKET: (&str, &str) = ("unix:/machine/instances/", "/connect.sock");
+
+/// The addresses of the test world's instances, as those of this copy: its own 32, by the id.
 fn readdress(text: &str, number: usize) -> String {
-    let mut out = text.to_owned();
-    for life in 0..32u32 {
-        let from = format!("10.0.0.{life}:8080");
-        let to = address(u32::try_from(number).unwrap_or(0) * 32 + life + 64, PORT).to_string();
-        out = out.replace(&format!("\"{from}\""), &format!("\"{to}\""));
+    let mut parts = text.split(SOCKET.0);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (id, rest) = part.split_once(SOCKET.1).unwrap_or((part, ""));
+        let life = id.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 32;
+        out.push_str(&address(u32::try_from(number).unwrap_or(0) * 32 + life + 64, PORT).to_string());
+        out.push_str(rest);
     }
     out
 }
