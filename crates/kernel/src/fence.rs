@@ -104,8 +104,8 @@ impl Gateway for Fenced<dyn Gateway> {
         self.port.probe(host, rollout, path, timeout).await
     }
 
-    async fn counters(&self) -> Result<Vec<BackendCounters>> {
-        self.port.counters().await
+    async fn counters(&self, of: Option<&ServiceName>) -> Result<Vec<BackendCounters>> {
+        self.port.counters(of).await
     }
 }
 

@@ -39,8 +39,9 @@ pub trait Gateway: Send + Sync {
     /// rollout, whatever its weight, and tells what came back.
     async fn probe(&self, host: &HostName, rollout: RolloutId, path: &str, timeout: Duration) -> Result<ProbeAnswer>;
 
-    /// Counters per route and rollout since the gateway started.
-    async fn counters(&self) -> Result<Vec<BackendCounters>>;
+    /// Counters per route and rollout since the gateway started, of one service or of all. Whatever
+    /// counted nothing is left out: the answer costs what there was to count.
+    async fn counters(&self, of: Option<&ServiceName>) -> Result<Vec<BackendCounters>>;
 }
 
 /// All that a gateway needs to know.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{Generation, HostName, InstanceId, Problem, Result, RolloutId, Time};
+use base::{Generation, HostName, InstanceId, Problem, Result, RolloutId, ServiceName, Time};
 use parking_lot::Mutex;
 use ports::{
     AppliedSnapshot, BackendCounters, Clock, Gateway, GatewayStatus, Instance, ProbeAnswer, Route, RouteName,
@@ -249,7 +249,7 @@ impl Gateway for EdgeHandle {
         self.gate.ask(self.life, "gateway.probe", ask).await
     }
 
-    async fn counters(&self) -> Result<Vec<BackendCounters>> {
+    async fn counters(&self, _: Option<&ServiceName>) -> Result<Vec<BackendCounters>> {
         self.gate.ask(self.life, "gateway.counters", || Ok(Vec::new())).await
     }
 }

@@ -1,7 +1,7 @@
 use base::{Actor, FactSeq, Generation, Problem, Result, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::args;
+use crate::{about, args};
 use crate::chain::{Head, Link};
 use crate::read::Read;
 use crate::row::Row;
@@ -88,6 +88,7 @@ impl Tx {
             args![&fact.kind, &fact.subject, seq],
         )
         .await?;
+        about::index(self, FactSeq(seq), &fact.body).await?;
         self.head = Some(Head { seq, hash });
         self.wakes.push(Wake::new(&fact.kind, &fact.subject, FactSeq(seq)));
         Ok(FactSeq(seq))
@@ -237,7 +238,7 @@ async fn select(
     Ok(facts)
 }
 
-fn stored(row: &Row) -> Result<StoredFact> {
+pub(crate) fn stored(row: &Row) -> Result<StoredFact> {
     Ok(StoredFact {
         seq: FactSeq(row.int("seq")?),
         kind: row.text("kind")?,
@@ -267,6 +268,7 @@ mod tests {
         for t in [AFTER, BEFORE] {
             texts.extend([t.all, t.kind, t.prefix, t.kind_prefix]);
         }
+        texts.extend(about::QUESTIONS);
         for sql in texts {
             let explain: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {sql}").into_boxed_str());
             let count = sql.matches('$').count();

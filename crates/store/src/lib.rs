@@ -19,6 +19,7 @@
     )
 )]
 
+mod about;
 mod anchored;
 mod chain;
 mod db;
@@ -45,6 +46,7 @@ mod value;
 mod verify;
 mod wakes;
 
+pub use about::facts_about;
 pub use chain::Anchor;
 pub use dump::Dump;
 pub use facts::{

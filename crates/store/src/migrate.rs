@@ -14,6 +14,12 @@ const OWN: &[Migration] = &[
     Migration { capability: "store", number: 2, name: "jobs", sql: include_str!("schema/0002_jobs.sql") },
     Migration { capability: "store", number: 3, name: "idempotency", sql: include_str!("schema/0003_idempotency.sql") },
     Migration { capability: "store", number: 4, name: "epoch", sql: include_str!("schema/0004_epoch.sql") },
+    Migration {
+        capability: "store",
+        number: 5,
+        name: "fact_service",
+        sql: include_str!("schema/0005_fact_service.sql"),
+    },
 ];
 
 /// Brings the schema up to date: each step in its own transaction, recorded with its checksum in the

@@ -13,7 +13,7 @@ use crate::options::{Backend, CommitHook, Migration, Options};
 use crate::read::{Held, Read, Reader};
 use crate::tx::Tx;
 use crate::wakes::{self, Wake};
-use crate::{args, chain, migrate};
+use crate::{about, args, chain, migrate};
 
 /// The database of an installation. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
@@ -47,6 +47,7 @@ impl Store {
         let (store, migrations) = Self::bare(options).await?;
         migrate::run(&store, &migrations).await?;
         chain::check_key(&store).await?;
+        about::catch_up(&store).await?;
         if let Db::Pg(pool) = &store.inner.db {
             let task = tokio::spawn(wakes::listen(pool.clone(), Arc::downgrade(&store.inner)));
             let _ = store.inner.listener.set(task.abort_handle());

@@ -2,12 +2,8 @@ use api::Page;
 use api::access::{AuditRecord, AuditVerification, ListActivity, ListAudit, VerifyAudit, WatchEvents};
 use base::{FactSeq, Problem, Result};
 use kernel::{Answer, Call, Ctx, EventStream};
-use store::StoredFact;
 
 use crate::work;
-
-/// Facts looked through for one page of a service's activity.
-const LOOKED_THROUGH: u32 = 2_000;
 
 /// The audit trail, newest first.
 pub(crate) async fn list(ctx: Ctx, call: Call<ListAudit>) -> Result<Answer<Page<AuditRecord>>> {
@@ -22,23 +18,10 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListAudit>) -> Result<Answer<Page<
 
 /// What happened to one service, newest first.
 pub(crate) async fn activity(ctx: Ctx, call: Call<ListActivity>) -> Result<Answer<Page<AuditRecord>>> {
-    let service = call.path.service;
-    let size = call.query.size();
-    let mut read = ctx.read().await?;
-    let facts = store::facts_before(&mut read, cursor(call.query.after.as_deref())?, &[], None, LOOKED_THROUGH).await?;
-    let more = facts.len() >= usize::try_from(LOOKED_THROUGH).unwrap_or(usize::MAX);
-    let last = facts.last().map(|f| f.seq.to_string());
-    let of_service = |fact: &StoredFact| fact.body.get("service").and_then(|s| s.as_str()) == Some(service.as_str());
-    let mut items: Vec<_> = facts.into_iter().filter(of_service).map(work::record).collect();
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let next = match items.len() > size {
-        true => {
-            items.truncate(size);
-            items.last().map(|r| r.seq.to_string())
-        }
-        false => last.filter(|_| more),
-    };
-    Ok(Page { items, next }.into())
+    let (service, size) = (call.path.service, call.query.size());
+    let before = cursor(call.query.after.as_deref())?;
+    let facts = store::facts_about(&mut ctx.read().await?, service.as_str(), before, size).await?;
+    Ok(Page::of_rows(facts, size, |fact| fact.seq.to_string(), |fact| Some(work::record(fact))).into())
 }
 
 /// Checks the whole chain.

@@ -1,17 +1,14 @@
 use api::catalog::{Because, Health, Why, WhyService};
-use base::{Result, ServiceName};
-use facts::{
-    BuildSeen, Fact as _, InstancesSeen, ReleaseMade, Replicas, RolloutSeen, RouteSeen, ServiceState, SettingChanged,
-};
+use base::Result;
 use kernel::{Answer, Call, Ctx};
-use store::{Read, StoredFact};
+use store::StoredFact;
 
 use super::services::known;
 use super::status::status;
 use crate::decide::{advice, line};
 
-/// Facts looked through, of the service's own kinds and of those that are kept under ids.
-const LOOKED_THROUGH: u32 = 500;
+/// Facts about the service that are looked through for those of one environment.
+const LOOKED_THROUGH: u32 = 100;
 /// Facts told.
 const TOLD: usize = 15;
 
@@ -24,11 +21,10 @@ pub(crate) async fn why(ctx: Ctx, call: Call<WhyService>) -> Result<Answer<Why>>
     let mut environments = status(&mut read, &row).await?.environments;
     environments.retain(|e| wanted.as_ref().is_none_or(|w| *w == e.environment));
     let about = |fact: &StoredFact| {
-        let field = |key: &str| fact.body.get(key).and_then(|v| v.as_str());
-        field("service") == Some(service.as_str())
-            && wanted.as_ref().is_none_or(|w| field("environment").is_none_or(|e| e == w.as_str()))
+        let environment = fact.body.get("environment").and_then(|v| v.as_str());
+        wanted.as_ref().is_none_or(|w| environment.is_none_or(|e| e == w.as_str()))
     };
-    let facts = facts_of(&mut read, &service).await?;
+    let facts = store::facts_about(&mut read, service.as_str(), None, LOOKED_THROUGH).await?;
     let because = facts
         .iter()
         .filter(|fact| about(fact))
@@ -44,19 +40,6 @@ pub(crate) async fn why(ctx: Ctx, call: Call<WhyService>) -> Result<Answer<Why>>
         false => answers.join("; "),
     };
     Ok(Why { answer, because, advice: advice(&service, &environments) }.into())
-}
-
-/// The newest facts about a service, newest first. Those of its places are asked for by their
-/// subject, so that what others do in the meantime does not push them out of sight.
-async fn facts_of(read: &mut impl Read, service: &ServiceName) -> Result<Vec<StoredFact>> {
-    let places = [RolloutSeen::KIND, InstancesSeen::KIND, Replicas::KIND, RouteSeen::KIND, SettingChanged::KIND];
-    let mut facts = store::facts_before(read, None, &places, Some(&format!("{service}/")), LOOKED_THROUGH).await?;
-    let itself = [ServiceState::KIND];
-    facts.extend(store::facts_before(read, None, &itself, Some(service.as_str()), LOOKED_THROUGH).await?);
-    let by_id = [BuildSeen::KIND, ReleaseMade::KIND];
-    facts.extend(store::facts_before(read, None, &by_id, None, LOOKED_THROUGH).await?);
-    facts.sort_unstable_by_key(|fact| std::cmp::Reverse(fact.seq));
-    Ok(facts)
 }
 
 const fn word(health: Health) -> &'static str {

@@ -170,7 +170,7 @@ impl Gateway for NoGateway {
     async fn probe(&self, _: &base::HostName, _: base::RolloutId, _: &str, _: Duration) -> Result<ProbeAnswer> {
         Err(Problem::unavailable("no-gateway", "none here"))
     }
-    async fn counters(&self) -> Result<Vec<BackendCounters>> {
+    async fn counters(&self, _: Option<&ServiceName>) -> Result<Vec<BackendCounters>> {
         Ok(Vec::new())
     }
 }

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base::{HostName, Problem, Result, RolloutId};
+use base::{HostName, Problem, Result, RolloutId, ServiceName};
 use bytes::Bytes;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -108,7 +108,12 @@ impl Gateway for Client {
         self.call(Method::POST, PROBE, body, timeout.saturating_add(CALL_TIMEOUT)).await
     }
 
-    async fn counters(&self) -> Result<Vec<BackendCounters>> {
-        self.call(Method::GET, COUNTERS, Vec::new(), CALL_TIMEOUT).await
+    async fn counters(&self, of: Option<&ServiceName>) -> Result<Vec<BackendCounters>> {
+        // A name needs no escaping.
+        let path = of.map_or_else(|| COUNTERS.to_owned(), |service| format!("{COUNTERS}?{service}"));
+        let mut counters: Vec<BackendCounters> = self.call(Method::GET, &path, Vec::new(), CALL_TIMEOUT).await?;
+        // A gateway of an older version tells of all.
+        counters.retain(|one| of.is_none_or(|service| one.service == *service));
+        Ok(counters)
     }
 }

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Problem, Result};
+use base::{Problem, Result, ServiceName};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -69,7 +69,7 @@ async fn answer(worker: &Arc<Worker>, request: Request<Incoming>) -> Response<Fu
         (&Method::PUT, SNAPSHOT) => put_snapshot(worker, request).await.inspect_err(|p| worker.core.refused(p)),
         (&Method::PATCH, SNAPSHOT) => patch_snapshot(worker, request).await.inspect_err(|p| worker.core.refused(p)),
         (&Method::GET, STATUS) => json(&worker.core.status()),
-        (&Method::GET, COUNTERS) => json(&worker.core.counters.read()),
+        (&Method::GET, COUNTERS) => get_counters(worker, request.uri().query()),
         (&Method::POST, PROBE) => post_probe(worker, request).await,
         (method, path) => Err(Problem::not_found("no-such-call", format!("there is no {method} {path} here"))),
     };
@@ -115,6 +115,11 @@ async fn put_snapshot(worker: &Arc<Worker>, request: Request<Incoming>) -> Resul
 async fn patch_snapshot(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
     let change: SnapshotChange = in_format(&read(request, SNAPSHOT_BYTES_MAX, "bad-snapshot").await?)?;
     json(&worker.core.change(change).await?)
+}
+
+fn get_counters(worker: &Arc<Worker>, query: Option<&str>) -> Result<Response<Full<Bytes>>> {
+    let of = query.map(str::parse::<ServiceName>).transpose()?;
+    json(&worker.core.counters.read(of.as_ref()))
 }
 
 /// Reads a body whose format this gateway knows.

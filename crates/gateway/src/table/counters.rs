@@ -62,6 +62,14 @@ impl Counters {
         shard.bytes_out.fetch_add(done.bytes_out, Ordering::Relaxed);
     }
 
+    /// Whether there was a request at all.
+    fn has_counted(&self) -> bool {
+        self.shards.iter().any(|shard| {
+            let mut counts = shard.by_class.iter().chain(&shard.latency).chain([&shard.faults]);
+            counts.any(|count| count.load(Ordering::Relaxed) > 0)
+        })
+    }
+
     fn read(&self) -> BackendCounters {
         let sum = |pick: fn(&Shard) -> &AtomicU64| {
             self.shards.iter().map(|s| pick(s).load(Ordering::Relaxed)).fold(0u64, u64::saturating_add)
@@ -134,9 +142,12 @@ impl Registry {
         }
     }
 
-    /// All counters, in a stable order.
-    pub(crate) fn read(&self) -> Vec<BackendCounters> {
-        let mut all: Vec<_> = self.counters.lock().values().map(|c| c.read()).collect();
+    /// The counters of one service or of all that counted anything, in a stable order.
+    pub(crate) fn read(&self, of: Option<&ServiceName>) -> Vec<BackendCounters> {
+        let counters = self.counters.lock();
+        let asked = counters.values().filter(|c| of.is_none_or(|service| c.service == *service));
+        let mut all: Vec<_> = asked.filter(|c| c.has_counted()).map(|c| c.read()).collect();
+        drop(counters);
         all.sort_by(|a, b| (&a.service, &a.environment, a.rollout).cmp(&(&b.service, &b.environment, b.rollout)));
         all
     }
@@ -160,7 +171,10 @@ mod tests {
         for (worker, status, ms) in [(0, 200, 1), (1, 200, 2), (1, 404, 3), (0, 502, 6000), (1, 101, 0)] {
             counters.count(worker, done(status, ms));
         }
-        let got = &registry.read()[0];
+        registry.get(&"a".parse().unwrap(), &"idle".parse().unwrap(), None);
+        registry.get(&"b".parse().unwrap(), &"dev".parse().unwrap(), None).count(0, done(200, 1));
+        assert_eq!(registry.read(None).len(), 2, "what counted nothing is left out");
+        let [got] = &registry.read(Some(&"a".parse().unwrap()))[..] else { panic!("the counters of `a` alone") };
         assert_eq!(got.by_class, [1, 2, 0, 1, 1]);
         assert_eq!(got.gateway_errors, 1);
         assert_eq!(got.latency_buckets, [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);

@@ -237,7 +237,7 @@ async fn probes_reach_a_rollout_whatever_its_weight_and_are_not_counted() {
     );
     assert_eq!(code(probe(rollouts[0], "no path").await), "bad-probe");
     assert_eq!(code(front.client.probe(&host, rollouts[0], "/slow", Duration::from_millis(20)).await), "probe-timeout");
-    let counters = front.client.counters().await.unwrap();
+    let counters = front.client.counters(None).await.unwrap();
     assert!(counters.iter().all(|c| c.by_class == [0; 5]), "{counters:?}");
     assert!(front.log(6).await.iter().all(|line| line["probe"] == true));
 }

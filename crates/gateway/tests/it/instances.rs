@@ -36,6 +36,6 @@ async fn an_answer_that_ends_early_is_not_passed_off_as_whole() {
     assert!(front.connect().await.get("/").await.is_err());
     let log = front.log(1).await;
     assert_eq!((&log[0]["status"], &log[0]["code"]), (&200.into(), &"instance-cut".into()));
-    let counters = ports::Gateway::counters(&front.client).await.unwrap();
+    let counters = ports::Gateway::counters(&front.client, None).await.unwrap();
     assert_eq!(counters.iter().map(|c| c.gateway_errors).sum::<u64>(), 1);
 }

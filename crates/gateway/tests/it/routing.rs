@@ -232,7 +232,7 @@ async fn requests_are_logged_and_counted() {
     assert_eq!(line("/hang", "app.localhost")["code"], "instance-too-slow");
     assert_eq!(line("/", "nobody.localhost")["code"], "unknown-host");
 
-    let counters = front.client.counters().await.unwrap();
+    let counters = front.client.counters(None).await.unwrap();
     let of = |service: &str, some: bool| {
         counters.iter().find(|c| c.service.as_str() == service && c.rollout.is_some() == some).unwrap()
     };

@@ -71,7 +71,7 @@ impl Reconciler for Samples {
 async fn look_at_gateway(ctx: &Ctx) -> Result<GatewayLook> {
     let gateway = &ctx.platform().ports().gateway;
     let since = gateway.status().await?.started;
-    let counters = gateway.counters().await?;
+    let counters = gateway.counters(None).await?;
     let at = ctx.now();
     match gateway.status().await?.started == since {
         true => Ok(GatewayLook { at, since, counters }),

@@ -4,7 +4,5 @@ use ports::BackendCounters;
 
 /// The gateway's counters of one service.
 pub(crate) async fn counters(ctx: &Ctx, service: &ServiceName) -> Result<Vec<BackendCounters>> {
-    let mut counters = ctx.platform().ports().gateway.counters().await?;
-    counters.retain(|c| c.service == *service);
-    Ok(counters)
+    ctx.platform().ports().gateway.counters(Some(service)).await
 }

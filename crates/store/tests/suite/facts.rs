@@ -4,7 +4,7 @@ use base::{Actor, FactSeq, Generation};
 use ports::Clock;
 use serde_json::json;
 use store::{
-    NewFact, StoredFact, fact_latest, facts_after, facts_before, facts_latest, facts_latest_beneath, subjects_after,
+    NewFact, StoredFact, args, fact_latest, facts_about, facts_after, facts_before, facts_latest, facts_latest_beneath, subjects_after,
 };
 
 use super::{World, code, fact, say};
@@ -72,6 +72,42 @@ pub async fn what_is_beneath_a_name(w: World) {
     assert_eq!(subjects, ["shop/dev", "shop/dev/COLOUR", "shop/prod"]);
     assert!(found.iter().all(|f| f.kind == "a.b"));
     assert!(facts_latest_beneath(&mut r, "a.b", "sh").await.unwrap().is_empty());
+}
+
+/// By what bodies say, whatever the subject; also what a version without the index has written.
+pub async fn what_is_about_a_service(w: World) {
+    let store = w.open().await;
+    let mut tx = store.begin().await.unwrap();
+    let bodies = [
+        ("shop/dev", json!({ "service": "shop" })),
+        ("bd_1", json!({ "service": "shop", "build": "bd_1" })),
+        ("team", json!({ "team": "shop" })),
+        ("shopping", json!({ "service": "shopping" })),
+        ("shop", json!({ "service": 7 })),
+        ("rl_1", json!({ "service": "shop" })),
+    ];
+    for (subject, body) in bodies {
+        tx.append(NewFact { body, ..fact("deliver.thing", subject) }).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let about = async |store: &store::Store, service: &str, before: Option<i64>, limit: u32| {
+        let mut r = store.read().await.unwrap();
+        seqs(&facts_about(&mut r, service, before.map(FactSeq), limit).await.unwrap())
+    };
+    assert_eq!(about(&store, "shop", None, 9).await, [6, 2, 1]);
+    assert_eq!(about(&store, "shop", Some(6), 1).await, [2]);
+    assert_eq!(about(&store, "shopping", None, 9).await, [4]);
+    assert_eq!(about(&store, "nobody", None, 9).await, [0; 0]);
+
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.execute("DELETE FROM fact_service WHERE seq > 1", args![]).await.unwrap(), 5);
+    tx.commit().await.unwrap();
+    assert_eq!(about(&store, "shop", None, 9).await, [1]);
+    store.close().await;
+    let store = w.open().await;
+    assert_eq!(about(&store, "shop", None, 9).await, [6, 2, 1], "it has caught up");
+    say(&store, "deliver.thing", "shop/dev").await;
+    assert!(store.verify_facts().await.unwrap().ok);
 }
 
 pub async fn pages_by_kind_and_prefix(w: World) {

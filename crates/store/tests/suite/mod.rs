@@ -46,6 +46,7 @@ cases! {
     facts::one_order_and_the_newest,
     facts::pages_by_kind_and_prefix,
     facts::what_is_beneath_a_name,
+    facts::what_is_about_a_service,
     facts::no_gaps_with_many_writers,
     facts::oversized_facts_are_refused,
     tamper::every_change_is_found,
