@@ -6,8 +6,8 @@ pub(crate) mod view;
 use api::access::ServicePath;
 use api::catalog::GetService;
 use api::deliver::{
-    Build, CancelRollout, GetRelease, GetRollout, ListBuilds, ListRollouts, ReleasePath, Rollout, RolloutPath,
-    RolloutQuery,
+    Build, CancelRollout, Environment, GetRelease, GetRollout, ListBuilds, ListEnvironments, ListRollouts, ReleasePath,
+    Rollout, RolloutPath, RolloutQuery, RolloutState,
 };
 use api::route::ListRoutes;
 use api::run::{ListInstances, PlaceQuery};
@@ -17,6 +17,7 @@ use axum::Router;
 use axum::extract::{Path, Query};
 use axum::response::Response;
 use axum::routing::{get, post};
+use base::EnvironmentName;
 use serde::Deserialize;
 
 use super::Outcome;
@@ -99,7 +100,7 @@ struct RolloutsPage {
 }
 
 async fn list(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<Asked>) -> Outcome {
-    let environments = visit.api.get::<api::deliver::ListEnvironments>(&Nothing {}).await?;
+    let environments = visit.api.get::<ListEnvironments>(&Nothing {}).await?;
     let query = RolloutQuery {
         limit: Some(50),
         after: Some(asked.after).filter(|after| !after.is_empty()),
@@ -142,6 +143,8 @@ struct RolloutPage {
     cancel: String,
     /// Where the way back is shown before it is taken.
     back: Option<String>,
+    /// The environment behind this one, and where a promotion to it is shown before it is begun.
+    onward: Option<(String, String)>,
     settings: Vec<(String, i64)>,
     commit: Option<Text>,
     message: Text,
@@ -156,12 +159,13 @@ async fn show(visit: Visit, Path(path): Path<RolloutPath>) -> Outcome {
     let here = ServicePath { service: path.service.clone() };
     let place = PlaceQuery { environment: Some(rollout.environment.clone()) };
     let number = ReleasePath { service: path.service.clone(), number: rollout.number };
-    let (release, routes, instances, builds, service) = tokio::try_join!(
+    let (release, routes, instances, builds, service, environments) = tokio::try_join!(
         visit.api.get::<GetRelease>(&number),
         visit.api.get::<ListRoutes>(&here),
         visit.api.ask::<ListInstances>(&here, &place),
         builds_of(&visit, &here),
         visit.api.get::<GetService>(&here),
+        visit.api.get::<ListEnvironments>(&Nothing {}),
     )?;
     let shape = view::Shape::of(&release.manifest);
     let parts = view::traffic(&rollout, &routes.items, &instances.items);
@@ -169,7 +173,7 @@ async fn show(visit: Visit, Path(path): Path<RolloutPath>) -> Outcome {
     let undo = view::undo(&rollout, &parts);
     let denied = Rights::of(&visit.me).why_not(Action::Deploy, &service.team, Some(&service.service));
     let base = path_of(&rollout);
-    let has_output = rollout.history.iter().any(|step| step.state == api::deliver::RolloutState::Releasing);
+    let has_output = rollout.history.iter().any(|step| step.state == RolloutState::Releasing);
     let lines = if has_output { tail::past(&visit, &tail::of_command(&rollout), &here).await } else { Vec::new() };
     let mut pieces = build.map(|build| spans::of_build(build, visit.now)).unwrap_or_default();
     pieces.extend(spans::of_rollout(&rollout, visit.now));
@@ -196,6 +200,7 @@ async fn show(visit: Visit, Path(path): Path<RolloutPath>) -> Outcome {
         denied,
         cancel: format!("{base}/cancel"),
         back: back(&rollout, &release.current_in),
+        onward: onward(&rollout, &release.current_in, &environments.items),
         settings: rollout.settings.iter().map(|(name, version)| (name.clone(), *version)).collect(),
         commit: release.commit.as_ref().map(|commit| Text(commit.chars().take(12).collect())),
         message: Text::from(release.message),
@@ -211,10 +216,23 @@ async fn builds_of(visit: &Visit, here: &ServicePath) -> base::Result<Vec<Build>
     Ok(visit.api.ask::<ListBuilds>(here, &query).await?.items)
 }
 
+/// Whether a rollout's release is what runs because of it.
+fn brought(rollout: &Rollout, current_in: &[EnvironmentName]) -> bool {
+    rollout.state == RolloutState::Succeeded && current_in.contains(&rollout.environment)
+}
+
+/// What a rollout brought can be promoted to the environment behind its own, where it is not there yet.
+fn onward(rollout: &Rollout, current_in: &[EnvironmentName], known: &[Environment]) -> Option<(String, String)> {
+    let mut behind = known.iter().skip_while(|one| one.environment != rollout.environment).skip(1);
+    let next = behind.next().map(|one| &one.environment).filter(|next| !current_in.contains(next))?;
+    let parameters = [("environment", next.as_str()), ("from", rollout.environment.as_str())];
+    let plan = crate::links::query(&format!("/services/{}/rollouts/plan", rollout.service), &parameters);
+    brought(rollout, current_in).then(|| (next.to_string(), plan))
+}
+
 /// What a rollout brought is taken back by a rollback, where its release is what runs.
-fn back(rollout: &Rollout, current_in: &[base::EnvironmentName]) -> Option<String> {
-    let brought = rollout.state == api::deliver::RolloutState::Succeeded && current_in.contains(&rollout.environment);
-    brought.then(|| {
+fn back(rollout: &Rollout, current_in: &[EnvironmentName]) -> Option<String> {
+    brought(rollout, current_in).then(|| {
         format!("/services/{}/rollouts/plan?environment={}&rollback=true", rollout.service, rollout.environment)
     })
 }
@@ -233,4 +251,33 @@ async fn cancel(Path(path): Path<RolloutPath>, filled: Filled<NoFields>) -> Outc
 async fn output(visit: Visit, Path(path): Path<RolloutPath>) -> Result<Response, crate::fault::Fault> {
     let rollout = visit.api.get::<GetRollout>(&path).await?;
     tail::follow_logs(&visit, &ServicePath { service: path.service }, tail::of_command(&rollout)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::samples::rollout;
+
+    #[test]
+    fn what_was_brought_goes_on_or_back() {
+        let known: Vec<Environment> = ["dev", "staging", "prod"]
+            .into_iter()
+            .zip(1..)
+            .map(|(name, order)| Environment { environment: name.parse().unwrap(), order })
+            .collect();
+        let dev: EnvironmentName = "dev".parse().unwrap();
+        let staging: EnvironmentName = "staging".parse().unwrap();
+        let done = rollout(&[("succeeded", 1)]);
+        let current = std::slice::from_ref(&dev);
+        let (next, plan) = onward(&done, current, &known).unwrap();
+        assert_eq!(
+            (next.as_str(), plan.as_str()),
+            ("staging", "/services/shop/rollouts/plan?environment=staging&from=dev")
+        );
+        assert_eq!(back(&done, current).unwrap(), "/services/shop/rollouts/plan?environment=dev&rollback=true");
+        assert_eq!(onward(&done, &[dev.clone(), staging], &known), None, "it is there already");
+        assert_eq!((onward(&done, &[], &known), back(&done, &[])), (None, None), "something newer runs");
+        assert_eq!(back(&rollout(&[("failed", 1)]), current), None);
+        assert_eq!(onward(&done, current, &known[..1]), None, "nothing comes behind it");
+    }
 }
