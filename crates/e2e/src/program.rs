@@ -47,7 +47,7 @@ pub fn orlop_binary() -> Result<PathBuf> {
     let found = named.or(beside).filter(|path| path.is_file());
     found.ok_or_else(|| {
         Problem::not_found("no-binary", "the binary under test is not there")
-            .hint("`cargo build -p orlop` makes it; another one is named by ORLOP_BIN; `cargo xtask test` does both")
+            .hint("`cargo build --workspace --bin orlop` makes it; another one is named by ORLOP_BIN; `cargo xtask test` does both")
     })
 }
 

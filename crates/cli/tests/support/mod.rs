@@ -36,7 +36,7 @@ pub fn snapshot(name: &str, text: &str) {
     let expect = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         expect == text,
-        "{name} is not as in {}\n(where the new text is right: ORLOP_SNAPSHOTS=write cargo test -p cli)\n--- is\n{text}\n--- was\n{expect}",
+        "{name} is not as in {}\n(where the new text is right: ORLOP_SNAPSHOTS=write cargo test --workspace --test commands)\n--- is\n{text}\n--- was\n{expect}",
         path.display()
     );
 }

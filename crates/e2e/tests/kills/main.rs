@@ -1,7 +1,7 @@
 //! Kills the control plane at random moments while people deploy, promote and roll back, and then
 //! compares what they were promised with what is there.
 //!
-//! `cargo test -p e2e --test kills -- --kills 5000 --seed 7` runs longer, or again. Variables do too,
+//! `cargo test --workspace --test kills -- --kills 5000 --seed 7` runs longer, or again. Variables do too,
 //! where arguments cannot be given: `ORLOP_TEST_KILLS`, `ORLOP_TEST_SEED`.
 
 mod chance;
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         }
         Err(problem) => {
             eprintln!(
-                "{problem}\nagain: cargo test -p e2e --test kills -- --kills {} --seed {}",
+                "{problem}\nagain: cargo test --workspace --test kills -- --kills {} --seed {}",
                 asked.kills, asked.seed
             );
             println!(

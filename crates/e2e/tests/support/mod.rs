@@ -74,7 +74,11 @@ pub fn binary() -> PathBuf {
     }
     let own = std::env::current_exe().expect("a test knows where it is");
     let beside = own.parent().and_then(Path::parent).expect("tests are in target/PROFILE/deps").join("orlop");
-    assert!(beside.is_file(), "{} is not there: build it first with `cargo build -p orlop`", beside.display());
+    assert!(
+        beside.is_file(),
+        "{} is not there: build it first with `cargo build --workspace --bin orlop`",
+        beside.display()
+    );
     beside
 }
 
