@@ -9,6 +9,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Fact, ServiceKind, place};
 
+/// An environment was added or moved in the order of promotion; subject: its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentState {
+    /// Which one.
+    pub environment: EnvironmentName,
+    /// All environments in the order of promotion, from now on.
+    pub order: Vec<EnvironmentName>,
+}
+
+impl Fact for EnvironmentState {
+    const KIND: &'static str = "deliver.environment";
+    fn subject(&self) -> String {
+        self.environment.to_string()
+    }
+}
+
 /// How a build stands; subject: its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@
 mod access;
 mod catalog;
 mod deliver;
+pub mod promise;
 mod route;
 mod run;
 
@@ -14,8 +15,8 @@ use serde::de::DeserializeOwned;
 pub use access::{PersonChanged, SettingChanged, TeamState, TokenChanged};
 pub use catalog::{ServiceKind, ServiceState, ServiceWanted};
 pub use deliver::{
-    BuildSeen, Health, InstanceSet, InstancesWanted, Need, NeedKind, ProcessWanted, ReleaseMade, RolloutSeen,
-    RolloutState, TrafficShare, TrafficWanted,
+    BuildSeen, EnvironmentState, Health, InstanceSet, InstancesWanted, Need, NeedKind, ProcessWanted, ReleaseMade,
+    RolloutSeen, RolloutState, TrafficShare, TrafficWanted,
 };
 pub use route::{RouteSeen, ServedShare};
 pub use run::{InstanceView, InstancesSeen, ProcessSeen, Replicas};
@@ -42,6 +43,7 @@ pub const KINDS: &[&str] = &[
     ServiceState::KIND,
     ServiceWanted::KIND,
     BuildSeen::KIND,
+    EnvironmentState::KIND,
     InstancesWanted::KIND,
     ReleaseMade::KIND,
     RolloutSeen::KIND,

@@ -108,6 +108,15 @@ impl Sources for Repositories {
         upload::serve(&self.shared.gates, program, &repository, body, protocol).await
     }
 
+    async fn head(&self, service: &ServiceName, reference: &str) -> Result<Option<String>> {
+        let (repository, reference) = (self.shared.layout.repository(service), reference.to_owned());
+        let find = move || match repository.exists() {
+            true => Ok(refs::find(&refs::list(&repository.open()?)?, &reference).map(|id| id.to_string())),
+            false => Ok(None),
+        };
+        self.shared.gates.blocking(find).await
+    }
+
     async fn export(&self, service: &ServiceName, commit: &str) -> Result<ByteStream> {
         let repository = self.shared.layout.repository(service);
         if !repository.exists() {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use store::Migration;
 
 use crate::driver::{AnyJob, AnyReconciler, erase_job, erase_reconciler, erase_service_reconciler};
-use crate::{Ctx, Endpoints, Hook, Job, Reconciler, ServiceReconciler};
+use crate::{Ctx, Endpoints, Hook, Job, Reconciler, ServiceReconciler, Takeover};
 
 /// Everything a capability registers; there is no other way to take part.
 #[derive(Default)]
@@ -22,6 +22,7 @@ pub struct Capability {
     pub checks: Vec<Arc<dyn DoctorCheck>>,
     pub(crate) reconcilers: Vec<Arc<dyn AnyReconciler>>,
     pub(crate) jobs: Vec<Arc<dyn AnyJob>>,
+    pub(crate) takeovers: Vec<Arc<dyn Takeover>>,
 }
 
 impl Capability {
@@ -63,6 +64,13 @@ impl Capability {
     #[must_use]
     pub fn job(mut self, job: impl Job) -> Self {
         self.jobs.push(erase_job(job));
+        self
+    }
+
+    /// Adds something to do at the start of each control plane.
+    #[must_use]
+    pub fn takeover(mut self, takeover: impl Takeover) -> Self {
+        self.takeovers.push(Arc::new(takeover));
         self
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
 use crate::jobs::{HEARTBEATS_PER_LEASE, LEASE};
-use crate::{Capability, Job, JobOutcome, Outcome, Platform, Reconciler, Scope, ServiceReconciler};
+use crate::{Capability, Job, JobOutcome, Outcome, Platform, Reconciler, Scope, ServiceReconciler, Takeover};
 use inbox::Inbox;
 
 /// A run of a reconciler may take this long before it is broken off.
@@ -38,6 +38,8 @@ pub struct Driver {
 struct Parts {
     reconcilers: Vec<Arc<dyn AnyReconciler>>,
     jobs: Vec<Arc<dyn AnyJob>>,
+    /// With the names of their capabilities.
+    takeovers: Vec<(&'static str, Arc<dyn Takeover>)>,
     reports: BTreeMap<&'static str, ReconcilerReport>,
 }
 
@@ -65,7 +67,18 @@ impl Driver {
         for capability in capabilities {
             parts.reconcilers.extend(capability.reconcilers.iter().cloned());
             parts.jobs.extend(capability.jobs.iter().cloned());
+            parts.takeovers.extend(capability.takeovers.iter().map(|one| (capability.name, Arc::clone(one))));
         }
+    }
+
+    /// Takes over from the control plane before. To be called once, before [`Driver::start`] and before
+    /// anybody is answered.
+    pub async fn take_over(&self, platform: &Platform) -> Result<()> {
+        let takeovers = self.parts.lock().unwrap_or_else(PoisonError::into_inner).takeovers.clone();
+        for (name, takeover) in takeovers {
+            takeover.take_over(&platform.ctx(name)).await?;
+        }
+        Ok(())
     }
 
     /// Starts everything. Ends with [`Driver::stop`].

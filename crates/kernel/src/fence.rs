@@ -181,6 +181,10 @@ impl Sources for Fenced<dyn Sources> {
         self.port.upload_pack(service, body, protocol).await
     }
 
+    async fn head(&self, service: &ServiceName, reference: &str) -> Result<Option<String>> {
+        self.port.head(service, reference).await
+    }
+
     async fn export(&self, service: &ServiceName, commit: &str) -> Result<ByteStream> {
         self.port.export(service, commit).await
     }

@@ -5,6 +5,7 @@ use base::Result;
 use base::limits::IDEMPOTENCY_KEPT;
 use serde::Serialize;
 
+use crate::promises::promises;
 use crate::{Capability, Ctx, Reconciler};
 
 /// Ended jobs are kept this long for people to look at.
@@ -25,7 +26,8 @@ struct Status {
 
 /// What the machinery itself registers.
 pub fn housekeeping() -> Capability {
-    Capability::named("kernel").reconciler(Housekeeping)
+    let (promises, kept) = promises();
+    Capability::named("kernel").reconciler(Housekeeping).service_reconciler(promises).check(kept)
 }
 
 #[async_trait]

@@ -17,8 +17,10 @@ mod housekeeping;
 mod jobs;
 mod permit;
 mod platform;
+mod promises;
 mod reconcile;
 pub mod room;
+mod takeover;
 
 pub use admission::{Admission, Hook, Wish};
 pub use capability::{Capability, DoctorCheck};
@@ -33,3 +35,4 @@ pub use platform::{Platform, Ports};
 pub use ports::ByteStream;
 pub use reconcile::{Outcome, Reconciler, Scope, ServiceReconciler};
 pub use store::idempotency_find;
+pub use takeover::Takeover;

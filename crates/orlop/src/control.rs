@@ -52,6 +52,7 @@ impl Control {
             // Whoever held the lock of this folder before has ended, and its workers with it.
             platform.store().free_jobs().await?;
         }
+        platform.driver().take_over(&platform).await?;
         let first = first_sign_in(&platform.ctx("orlop.up")).await?;
         let sign_in = SignInFile { url: url.clone(), code: first.code, expires: first.expires };
         place.write_sign_in(&sign_in)?;

@@ -30,6 +30,9 @@ pub trait Sources: Send + Sync {
         protocol: Option<&str>,
     ) -> Result<ByteStream>;
 
+    /// The commit that a ref points to, hex; `None` where there is no such ref.
+    async fn head(&self, service: &ServiceName, reference: &str) -> Result<Option<String>>;
+
     /// The tree of a commit (40 or 64 hex digits) as an uncompressed tar stream: regular files,
     /// executables, and links that stay inside; deterministic order, times and owners.
     async fn export(&self, service: &ServiceName, commit: &str) -> Result<ByteStream>;

@@ -133,6 +133,11 @@ impl Sources for DepotHandle {
         Ok(one(format!("{:?}", found.map(|repository| repository.refs))))
     }
 
+    async fn head(&self, service: &ServiceName, reference: &str) -> Result<Option<String>> {
+        let find = || Ok(self.depot.repository(service).and_then(|one| one.refs.get(reference).cloned()));
+        self.gate.ask(self.life, "sources.head", find).await
+    }
+
     async fn export(&self, service: &ServiceName, commit: &str) -> Result<ByteStream> {
         let find = || Ok(self.depot.repository(service).and_then(|one| one.commits.get(commit).cloned()));
         let tar = self.gate.ask(self.life, "sources.export", find).await?;

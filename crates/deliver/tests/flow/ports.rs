@@ -240,6 +240,9 @@ impl Sources for Pushes {
     async fn upload_pack(&self, _: &ServiceName, _: Option<ByteStream>, _: Option<&str>) -> Result<ByteStream> {
         Ok(stream(b"pack".to_vec()))
     }
+    async fn head(&self, _: &ServiceName, _: &str) -> Result<Option<String>> {
+        Ok(self.update.lock().unwrap().new.clone())
+    }
     async fn export(&self, _: &ServiceName, _: &str) -> Result<ByteStream> {
         Ok(stream(self.tree.lock().unwrap().clone()))
     }

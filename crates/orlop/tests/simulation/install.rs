@@ -80,7 +80,7 @@ impl Installation for Installed {
     }
 
     fn seldom(&self) -> &'static [&'static str] {
-        &["deliver.garbage", "catalog.services", "kernel.housekeeping", "observe.samples"]
+        &["deliver.garbage", "catalog.services", "kernel.housekeeping", "kernel.promises", "observe.samples"]
     }
 
     async fn first_code(&self, ctx: &Ctx) -> Result<String> {

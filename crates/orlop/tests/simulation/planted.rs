@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use access::Gatekeeper;
 use api::Access;
+use api::platform::Verdict;
 use async_trait::async_trait;
 use base::{Generation, Result, Secret, ServiceName, TeamName};
 use facts::{InstancesWanted, RolloutSeen, RolloutState};
@@ -180,6 +181,19 @@ async fn delete_by_label_is_noticed() {
     caught(&world, "instances end only by their own name and by a decision");
 }
 
+#[tokio::test]
+async fn a_retired_instance_that_never_ends_is_noticed() {
+    let mut world = world_with_first(114).await;
+    world.call(scale(2)).await.expect("it can be scaled");
+    world.come_to_rest(REST).await;
+    assert!(world.violations.is_empty(), "{:?}", world.violations);
+    world.machine.plant(Bug::LetsRun);
+    world.call(scale(1)).await.expect("it can be scaled");
+    world.come_to_rest(REST).await;
+    caught(&world, "the world comes to rest");
+    caught(&world, "at rest exactly the wanted instances run");
+}
+
 /// Calls every rollout a success as soon as it sees it.
 struct GreenPainter;
 
@@ -207,6 +221,68 @@ async fn green_without_evidence_is_noticed() {
     deploy(&mut world, "web: sim deaf").await.expect("an upload is taken");
     world.rounds(12, Duration::from_millis(300)).await;
     caught(&world, "success is observed on the route");
+}
+
+/// What the doctor says of the promises, after the control plane has looked.
+async fn asked_itself(world: &mut World) -> Vec<(Verdict, String)> {
+    let looked = world.reconcile("kernel.promises").await;
+    assert!(matches!(looked, sim::Ended::Done(Ok(_))), "it could not look: {looked:?}");
+    let mut found = Vec::new();
+    for check in world.checks() {
+        found.extend(check.check(&world.platform().ctx("doctor")).await);
+    }
+    found.retain(|check| check.name == "promises");
+    found.into_iter().map(|check| (check.verdict, check.found)).collect()
+}
+
+/// What a hand that nobody stops publishes.
+type Plant = fn(&InstancesWanted, &RolloutSeen) -> (InstancesWanted, Generation, RolloutSeen);
+
+/// Expects that the control plane finds this broken in its own ledger.
+async fn finds(seed: u64, promise: &str, plant: Plant) {
+    let mut world = world_with_first(seed).await;
+    world.call(scale(2)).await.expect("it can be scaled");
+    world.come_to_rest(REST).await;
+    assert_eq!(asked_itself(&mut world).await.first().map(|(verdict, _)| *verdict), Some(Verdict::Ok));
+
+    let ctx = world.platform().ctx("hand");
+    let mut read = ctx.read().await.expect("a store can be read");
+    let (wanted, _) = kernel::all_latest::<InstancesWanted>(&mut read).await.expect("facts").remove(0);
+    let (rollout, _) = kernel::all_latest::<RolloutSeen>(&mut read).await.expect("facts").remove(0);
+    drop(read);
+    let (wanted, generation, rollout) = plant(&wanted, &rollout);
+    let mut tx = ctx.begin().await.expect("a transaction can begin");
+    ctx.publish_at(&mut tx, &wanted, generation).await.expect("a wish can be published");
+    ctx.publish(&mut tx, &rollout).await.expect("a fact can be published");
+    tx.commit().await.expect("it can be committed");
+
+    world.pass(Duration::from_secs(60));
+    let found = asked_itself(&mut world).await;
+    let is_told = |(verdict, text): &(Verdict, String)| *verdict == Verdict::Broken && text.starts_with(promise);
+    assert!(found.len() == 1 && found.iter().all(is_told), "`{promise}` alone is broken: {found:?}");
+}
+
+/// A rollout that nobody began.
+fn stranger() -> base::RolloutId {
+    base::RolloutId::new(base::Time::from_micros(1), [7; 10])
+}
+
+#[tokio::test]
+async fn the_control_plane_finds_what_is_broken_in_its_own_ledger() {
+    const NEWER: Generation = Generation(1_000);
+    finds(111, "success is observed on the route", |wanted, rollout| {
+        let mut wanted = wanted.clone();
+        wanted.sets.iter_mut().for_each(|set| set.rollout = stranger());
+        (wanted, NEWER, RolloutSeen { rollout: stranger(), ..rollout.clone() })
+    })
+    .await;
+    finds(112, "generations never go back", |wanted, rollout| (wanted.clone(), Generation(0), rollout.clone())).await;
+    finds(113, "an open rollout has reason, since, next step and a deadline that holds", |wanted, rollout| {
+        let deadline = Some(base::Time::from_micros(1));
+        let next = "it goes on".to_owned();
+        (wanted.clone(), NEWER, RolloutSeen { state: RolloutState::Starting, next, deadline, ..rollout.clone() })
+    })
+    .await;
 }
 
 /// Sends all traffic to whatever is newest, and forgets what is old, without looking.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use base::{Generation, InstanceId};
+use facts::promise;
 
 use super::{Violation, broken};
 use crate::Sight;
@@ -25,12 +26,7 @@ pub fn generations_rise(sight: &Sight) -> Vec<Violation> {
     let mut wishes: BTreeMap<(&str, &str), Generation> = BTreeMap::new();
     for fact in sight.facts.iter().filter(|fact| fact.kind.ends_with(".wanted")) {
         let last = wishes.entry((&fact.kind, &fact.subject)).or_default();
-        if fact.generation < *last {
-            found.push(broken(
-                PROMISE,
-                format!("{} {} went from {last} to {}", fact.kind, fact.subject, fact.generation),
-            ));
-        }
+        found.extend(promise::rises(&fact.kind, &fact.subject, *last, fact.generation));
         *last = fact.generation;
     }
     found

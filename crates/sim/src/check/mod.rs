@@ -1,5 +1,6 @@
 //! The platform's promises, each a pure function of a [`Sight`] to what breaks it. They hold at
-//! every moment ([`always`]) or once nothing moves any more ([`at_rest`]).
+//! every moment ([`always`]) or once nothing moves any more ([`at_rest`]). Those that a ledger alone can
+//! answer are in [`facts::promise`]: a control plane asks them of its own.
 
 mod instances;
 mod ledger;
@@ -7,33 +8,14 @@ mod rest;
 mod rollouts;
 mod traffic;
 
-use std::fmt;
-
-use serde::Serialize;
-
 use crate::Sight;
 
+pub use facts::promise::Violation;
 pub use instances::{at_most_wanted, only_decided, orders_were_decided, tasks_run_once};
 pub use ledger::{acknowledged_is_kept, chain_is_sound, generations_rise, nothing_leaks};
 pub use rest::{instances_are_as_wanted, nothing_is_open, the_newest_wish_holds, traffic_is_as_wanted};
 pub use rollouts::{currents_are_good, rollouts_explain_themselves, success_was_seen};
 pub use traffic::{broken_gets_nothing, traffic_goes_to_known};
-
-/// A promise that is broken.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Violation {
-    /// Which promise.
-    pub promise: &'static str,
-    /// What was found.
-    pub found: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.promise, self.found)
-    }
-}
 
 /// One promise.
 pub type Promise = fn(&Sight) -> Vec<Violation>;
@@ -70,5 +52,5 @@ pub fn at_rest(sight: &Sight) -> Vec<Violation> {
 }
 
 fn broken(promise: &'static str, found: impl Into<String>) -> Violation {
-    Violation { promise, found: found.into() }
+    Violation::of(promise, found)
 }

@@ -1,15 +1,12 @@
 //! Promises about rollouts.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
+use facts::promise;
 use facts::{ReleaseMade, Replicas, RolloutSeen, RolloutState, RouteSeen, ServiceKind, place};
 
 use super::{Violation, broken};
 use crate::Sight;
-
-/// So long after a deadline something must have followed, in calm.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A rollout that succeeded was observed healthy on its route before: the ledger says so, and the
 /// gateway really carried such a request to an instance.
@@ -22,55 +19,29 @@ pub fn success_was_seen(sight: &Sight) -> Vec<Violation> {
     for (fact, seen) in succeeded {
         let worker = kinds.iter().any(|(_, r)| r.release == seen.release && r.kind == ServiceKind::Worker);
         let here = place(&seen.service, &seen.environment);
-        let mut scaled = replicas.iter().filter(|(_, r)| place(&r.service, &r.environment) == here);
-        let none_wanted = scaled.any(|(_, r)| r.processes.values().any(|count| *count == 0));
-        if worker || none_wanted {
+        let scaled = replicas.iter().filter(|(_, r)| place(&r.service, &r.environment) == here);
+        let scaled: Vec<Replicas> = scaled.map(|(_, r)| r.clone()).collect();
+        if worker || promise::wanted_none(&scaled) {
             continue;
         }
-        let said = routes.iter().any(|(route, view)| {
-            let healthy =
-                |share: &facts::ServedShare| share.rollout == seen.rollout && share.weight > 0 && share.probe_ok;
-            route.seq < fact.seq && view.shares.iter().any(healthy)
-        });
+        let before = routes.iter().filter(|(route, _)| route.seq < fact.seq).map(|(_, view)| view);
+        let said = promise::was_observed(&seen, before);
         let answered = sight
             .probes
             .iter()
             .any(|probe| probe.rollout == seen.rollout && probe.answered && probe.at <= fact.at && probe.status < 500);
         if !said || !answered {
             let what = if said { "no instance answered through the gateway" } else { "the ledger holds no evidence" };
-            found.push(broken("success is observed on the route", format!("{} of {here}: {what}", seen.rollout)));
+            found.push(promise::unobserved(&seen, what));
         }
     }
     found
 }
 
-/// Every rollout that is not final says why it is where it is, since when, what follows and by
-/// when; and that moment is not long past while nothing interferes.
+/// Every rollout that is not final explains itself, and moves on in time.
 pub fn rollouts_explain_themselves(sight: &Sight) -> Vec<Violation> {
-    const PROMISE: &str = "an open rollout has reason, since, next step and a deadline that holds";
-    let mut found = Vec::new();
-    for seen in sight.open_rollouts() {
-        let lacks = [
-            ("reason", seen.reason.is_empty()),
-            ("since", seen.since.micros() == 0),
-            ("next", seen.next.is_empty()),
-            ("deadline", seen.deadline.is_none()),
-        ];
-        for (what, _) in lacks.iter().filter(|(_, missing)| *missing) {
-            found.push(broken(PROMISE, format!("{} in {:?} has no {what}", seen.rollout, seen.state)));
-        }
-        if let Some(deadline) = seen.deadline {
-            let from = deadline.max(sight.calm_since);
-            if sight.now.since(from) > PATIENCE {
-                let late = sight.now.since(deadline).as_secs();
-                found.push(broken(
-                    PROMISE,
-                    format!("{} in {:?} is {late} s past its deadline", seen.rollout, seen.state),
-                ));
-            }
-        }
-    }
-    found
+    let open = sight.open_rollouts();
+    open.iter().flat_map(|seen| promise::explains_itself(seen, sight.now, sight.calm_since)).collect()
 }
 
 /// A place has one current rollout at most, and it is one that had all traffic, confirmed.

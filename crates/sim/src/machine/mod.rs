@@ -30,6 +30,8 @@ pub enum Bug {
     Hangs,
     /// Ends every instance of the same service when it is told to end one.
     StopsByLabel,
+    /// Says that it ends an instance, and lets it run.
+    LetsRun,
 }
 
 /// What was asked of the machine.
@@ -189,6 +191,9 @@ impl Machine {
         }
         state.fence(id, generation)?;
         state.calls.push(Call { verb: Verb::Stop, id, generation, at: now });
+        if state.bug == Some(Bug::LetsRun) {
+            return Ok(());
+        }
         let by_label = state.bug == Some(Bug::StopsByLabel);
         let service = state.instances.get(&id).map(|life| life.spec.service.clone());
         for (other, life) in &mut state.instances {

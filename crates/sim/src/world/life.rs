@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Result, Secret};
-use kernel::{Admission, Mounted, Platform, Ports};
+use kernel::{Admission, DoctorCheck, Mounted, Platform, Ports};
 use ports::Random;
 use store::Store;
 
@@ -24,6 +24,7 @@ const SIGN_INS_MAX: u32 = 5;
 
 pub(super) struct Life {
     pub platform: Platform,
+    pub checks: Vec<Arc<dyn DoctorCheck>>,
     pub handlers: BTreeMap<&'static str, Arc<Mounted>>,
 }
 
@@ -73,6 +74,13 @@ impl World {
         self.boot().await;
     }
 
+    /// The control plane dies, and for so long there is none.
+    pub async fn away(&mut self, span: Duration) {
+        self.bury().await;
+        self.clock.advance(span);
+        self.boot().await;
+    }
+
     /// Ends the life that is under way, if any, and waits until the database is free.
     pub(crate) async fn bury(&mut self) {
         self.gate.end();
@@ -119,6 +127,11 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What the doctor asks the life that is under way.
+    pub fn checks(&self) -> Vec<Arc<dyn DoctorCheck>> {
+        self.life.as_ref().map(|life| life.checks.clone()).unwrap_or_default()
     }
 
     /// One run of a reconciler. After a death the next life has begun.
@@ -259,7 +272,9 @@ async fn start(parts: Parts, life: u64) -> Result<Life> {
     let hooks = capabilities.iter_mut().flat_map(|capability| std::mem::take(&mut capability.hooks)).collect();
     let platform = Platform::new(store, ports, config, installation.authority(), Admission::new(hooks));
     platform.driver().install(&capabilities);
+    platform.driver().take_over(&platform).await?;
+    let checks = capabilities.iter().flat_map(|capability| capability.checks.iter().cloned()).collect();
     let mounted = capabilities.into_iter().flat_map(|capability| capability.endpoints.into_mounted());
     let handlers = mounted.map(|one| (one.row.id, Arc::new(one))).collect();
-    Ok(Life { platform, handlers })
+    Ok(Life { platform, checks, handlers })
 }

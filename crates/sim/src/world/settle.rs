@@ -45,8 +45,8 @@ impl World {
             }
             before = marks;
             let due = self.store().next_due().await.ok().flatten();
-            let ending = sight.instances.iter().any(|seen| seen.state == InstanceState::Stopping);
-            if quiet >= QUIET_ROUNDS && due.is_none() && !ending && check::nothing_is_open(&sight).is_empty() {
+            if quiet >= QUIET_ROUNDS && due.is_none() && !is_ending(&sight) && check::nothing_is_open(&sight).is_empty()
+            {
                 return Settled { rest: true, rounds };
             }
             self.clock.advance(step);
@@ -109,7 +109,7 @@ impl World {
         let mut found = check::at_rest(&sight);
         if !settled.rest {
             let found_here = format!("after {} rounds something moves still", settled.rounds);
-            found.push(Violation { promise: "the world comes to rest", found: found_here });
+            found.push(Violation::of("the world comes to rest", found_here));
         }
         self.found(found);
         sight
@@ -122,6 +122,14 @@ impl World {
             }
         }
     }
+}
+
+/// Whether something is on its way to its end: it was told to end, or it was decided that it shall and
+/// it finishes its requests first, which nobody sees from outside.
+fn is_ending(sight: &Sight) -> bool {
+    let retired = |id| sight.decided.iter().any(|one| one.id == id && !one.wanted);
+    let running = sight.instances.iter().filter(|seen| seen.state.is_running());
+    running.clone().any(|seen| seen.state == InstanceState::Stopping || retired(seen.id))
 }
 
 /// What changes when something happens.
