@@ -20,7 +20,7 @@ pub(crate) use checks::check;
 pub(crate) use differs::{Standing, differs};
 pub(crate) use party::{Party, Site, needs, party};
 pub(crate) use resolve::{belongs, resolve, wish};
-pub(crate) use rollout::{Before, Case, Limits, Pointer, Seen, Step, begin, decide, superseded};
+pub(crate) use rollout::{Before, Case, Limits, Pointer, Seen, Step, begin, decide, resumed, superseded};
 pub(crate) use target::{Target, target};
 pub(crate) use task::{BuildSite, task};
 pub(crate) use verdict::verdict;

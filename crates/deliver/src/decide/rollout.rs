@@ -26,6 +26,9 @@ const RELEASE_MARGIN: Duration = Duration::from_secs(15);
 /// Instances that were told to end may take this long beyond their own grace.
 const END_MARGIN: Duration = Duration::from_secs(30);
 
+/// Said of a state whose time counts again from when a control plane came back.
+pub(crate) const ANEW: &str = "; begun anew, the control plane was away";
+
 /// How long states may last; see `kernel::config::RolloutConfig`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -117,6 +120,19 @@ pub(crate) fn superseded(rollout: &Rollout, by: &str, now: Time) -> Step {
     let pointer = (rollout.state == RolloutState::Verifying).then_some(Pointer::New);
     let reason = format!("a newer rollout took its place: {by}");
     Step { pointer, evidence: rollout.evidence.clone(), ..fresh(rollout, RolloutState::Superseded, 0, now, reason) }
+}
+
+/// The state that a rollout is in begins anew, with all of its span: nobody watched until now. What was
+/// to be seen in that time may have happened unseen, and what a machine lost with the control plane
+/// starts from cold.
+pub(crate) fn resumed(rollout: &Rollout, now: Time) -> Step {
+    let reason = format!("{}{ANEW}", rollout.reason.trim_end_matches(ANEW));
+    Step {
+        evidence: rollout.evidence.clone(),
+        next: rollout.next.clone(),
+        deadline: rollout.deadline.map(|deadline| now.plus(deadline.since(rollout.since))),
+        ..fresh(rollout, rollout.state, rollout.step, now, reason)
+    }
 }
 
 /// What a rollout does next. Asked again with what it said it gives the same answer until
@@ -224,6 +240,9 @@ fn verifying(case: &Case<'_>) -> Step {
     let looked = case.seen.instances.is_some() && (!case.takes_traffic || case.seen.route.is_some());
     if watched && looked {
         if case.takes_traffic && !watch.answers() {
+            if watch.comes_back() && !case.is_late() {
+                return case.stay_with(watch.evidence());
+            }
             return case.undo(format!("under traffic, no good answer: {}", watch.probe()), watch.evidence());
         }
         let pointer = Some(Pointer::New);

@@ -10,8 +10,8 @@ use facts::{
 use ports::{ExitKind, InstanceState};
 use proptest::prelude::*;
 
-use super::rollout::{ASKED, ENDING, MOVED, RESTARTING, RETURNED};
-use super::{Before, Case, Limits, Pointer, Seen, Step, begin, decide, superseded};
+use super::rollout::{ANEW, ASKED, ENDING, MOVED, RESTARTING, RETURNED};
+use super::{Before, Case, Limits, Pointer, Seen, Step, begin, decide, resumed, superseded};
 use crate::model::{Cause, Place, Rollout};
 
 const LIMITS: Limits = Limits {
@@ -310,6 +310,38 @@ fn verifying() {
     row(S::Verifying, 0).cancelled().to(S::Undoing, RETURNED, "");
     let forgiven = Row { rollout: Rollout { crashes: 1, ..rollout(S::Verifying, 0) }, ..row(S::Verifying, 0) };
     forgiven.sees(&[OLD, Looks { crashes: 1, ..NEW }]).routes(all).after(2).to(S::Draining, 0, "");
+}
+
+#[test]
+fn what_a_machine_lost_under_traffic_is_waited_for_and_not_for_ever() {
+    let unheard = &[(1, 0, 0, true), (2, 100, 0, false)];
+    let lost = |state| Looks { state, ..NEW };
+    let at_2s = |looks: Looks| row(S::Verifying, 0).sees(&[OLD, looks]).routes(unheard).after(2);
+    let exited = InstanceState::Exited { kind: ExitKind::Lost };
+    at_2s(lost(exited.clone())).to(S::Verifying, 0, "");
+    at_2s(lost(InstanceState::Starting)).to(S::Verifying, 0, "");
+    at_2s(lost(InstanceState::Unready)).to(S::Undoing, RETURNED, "");
+    // Ready again, and the gateway has not heard of it yet.
+    let mut ready = at_2s(NEW);
+    ready.route.as_mut().unwrap().shares[1].instances = 0;
+    ready.to(S::Verifying, 0, "");
+    at_2s(lost(exited)).after(30).to(S::Undoing, RETURNED, "");
+}
+
+#[test]
+fn a_state_begins_anew_when_nobody_has_watched() {
+    let later = START.plus(Duration::from_secs(1_000_000));
+    let left = |step: &Step| step.deadline.map(|deadline| deadline.since(later));
+    for state in [S::Pending, S::Releasing, S::Starting, S::Shifting, S::Verifying, S::Draining, S::Undoing] {
+        let before = Rollout { fault: Some("it broke".into()), crashes: 1, ..rollout(state, 1) };
+        let step = resumed(&before, later);
+        assert_eq!((step.state, step.step, step.since, step.pointer), (state, 1, later, None));
+        assert_eq!(left(&step), Some(Duration::from_secs(30)), "the span that it had");
+        assert_eq!((&step.fault, step.crashes, &step.next), (&before.fault, 1, &before.next));
+        assert_eq!(step.reason, format!("{}{ANEW}", before.reason));
+        let again = Rollout { reason: step.reason.clone(), since: step.since, deadline: step.deadline, ..before };
+        assert_eq!(resumed(&again, later).reason, step.reason, "said once");
+    }
 }
 
 #[test]

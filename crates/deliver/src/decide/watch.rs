@@ -96,6 +96,21 @@ impl<'a> Watch<'a> {
         !self.expects_answers() || self.share().is_some_and(|share| share.probe_ok)
     }
 
+    /// Whether instances that were lost with their machine start again, or the gateway has yet to hear
+    /// that they have: how they answer is not known then.
+    pub(super) fn comes_back(&self) -> bool {
+        let serving = self.case.set.processes.iter().filter(|wanted| wanted.kind != ServiceKind::Worker);
+        let seen = serving.filter_map(|wanted| self.process(self.case.set.rollout, wanted));
+        let (mut ready, mut missing) = (0u32, false);
+        for process in seen {
+            let up =
+                process.instances.iter().filter(|i| matches!(i.state, InstanceState::Ready | InstanceState::Unready));
+            missing |= u32::try_from(up.count()).unwrap_or(u32::MAX) < process.wanted;
+            ready = ready.saturating_add(process.ready());
+        }
+        missing || self.share().is_none_or(|share| share.instances < ready)
+    }
+
     /// Whether the gateway sends all traffic to the new instances.
     pub(super) fn has_traffic(&self) -> bool {
         self.share().is_some_and(|share| share.weight > 0)

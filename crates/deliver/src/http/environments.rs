@@ -1,6 +1,7 @@
 use api::Page;
 use api::deliver::{Environment, ListEnvironments, PutEnvironment};
 use base::{EnvironmentName, Problem, Result};
+use facts::EnvironmentState;
 use kernel::{Answer, Call, Ctx};
 
 use crate::state;
@@ -23,6 +24,8 @@ pub(crate) async fn put(ctx: Ctx, call: Call<PutEnvironment>) -> Result<Answer<E
     let known = state::environments(&mut tx).await?;
     let names = placed(known, &environment, call.body.after.as_ref())?;
     state::put_environments(&mut tx, &names).await?;
+    let told = EnvironmentState { environment: environment.clone(), order: names.clone() };
+    ctx.publish(&mut tx, &told).await?;
     let order = names.iter().zip(1..).find(|(name, _)| **name == environment).map_or(1, |(_, order)| order);
     ctx.commit(tx, Environment { environment, order }).await
 }

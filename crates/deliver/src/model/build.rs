@@ -27,6 +27,8 @@ pub(crate) struct Submission {
     pub bytes: u64,
     /// When the source began to arrive: from here on the person waits.
     pub began: Time,
+    /// Who pushed or uploaded it.
+    pub actor: Actor,
 }
 
 /// One attempt to turn a source into an artifact.

@@ -1,10 +1,12 @@
 //! Values of this subject.
 
 mod build;
+mod landing;
 mod release;
 mod rollout;
 
 pub(crate) use build::{Build, MarkedStep, Marker, NewStage, Source, Stage, Submission, build_word, marker_line};
+pub(crate) use landing::Landing;
 pub(crate) use release::{Artifact, Release, Spec, TASK};
 pub(crate) use rollout::{
     Cause, Current, Place, Rollout, RolloutStep, Running, Stopped, api_state, state_word, word_state,

@@ -4,6 +4,7 @@ mod artifact;
 mod build;
 mod condemned;
 mod environment;
+mod landing;
 mod needed;
 mod release;
 mod rollout;
@@ -16,11 +17,12 @@ pub(crate) use build::{
 };
 pub(crate) use condemned::{condemn, condemned, let_off};
 pub(crate) use environment::{environments, put_environments};
+pub(crate) use landing::{has_source_since, landing, landings, put_landing, take_landing};
 pub(crate) use needed::{saved_logs, stored_sources};
 pub(crate) use release::{insert_release, next_number, release, release_numbered, releases};
 pub(crate) use rollout::{
-    active_in, current, currents_of, insert_rollout, latest_in, open_rollouts_of, previous_success, put_current,
-    put_rollout, release_commands_before, remove_current, rollout, rollouts, services_under_way, steps,
+    active_in, current, currents_of, insert_rollout, latest_in, open_rollouts, open_rollouts_of, previous_success,
+    put_current, put_rollout, release_commands_before, remove_current, rollout, rollouts, services_under_way, steps,
 };
 pub(crate) use source::{insert_source, set_source_gone, source, sources_to_forget};
 

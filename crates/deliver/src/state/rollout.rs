@@ -36,8 +36,8 @@ pub(crate) async fn insert_rollout(tx: &mut Tx, rollout: &Rollout) -> Result<()>
     put_step(tx, rollout).await
 }
 
-/// Records what a rollout has become; a state that it was not in before goes into its history.
-pub(crate) async fn put_rollout(tx: &mut Tx, rollout: &Rollout, new_state: bool) -> Result<()> {
+/// Records what a rollout has become, and in its history where that is asked for.
+pub(crate) async fn put_rollout(tx: &mut Tx, rollout: &Rollout, in_history: bool) -> Result<()> {
     const SQL: &str = "UPDATE deliver_rollout SET state = $2, step = $3, reason = $4, evidence = $5, since = $6, next = $7, \
          deadline = $8, crashes = $9, fault = $10, cancel_by = $11, ended = $12, version = version + 1 WHERE id = $1";
     let Rollout { id, state, step, reason, since, next, deadline, crashes, fault, cancel, ended, .. } = rollout;
@@ -57,7 +57,7 @@ pub(crate) async fn put_rollout(tx: &mut Tx, rollout: &Rollout, new_state: bool)
         *ended
     ];
     tx.execute(SQL, args).await?;
-    if new_state { put_step(tx, rollout).await } else { Ok(()) }
+    if in_history { put_step(tx, rollout).await } else { Ok(()) }
 }
 
 async fn put_step(tx: &mut Tx, rollout: &Rollout) -> Result<()> {
@@ -119,6 +119,12 @@ pub(crate) async fn release_commands_before(
 pub(crate) async fn services_under_way(read: &mut (impl Read + ?Sized)) -> Result<Vec<ServiceName>> {
     const SQL: &str = "SELECT service FROM deliver_rollout WHERE ended IS NULL ORDER BY id";
     read.rows(SQL, args![]).await?.iter().map(|row| row.parse("service")).collect()
+}
+
+/// Rollouts that are not final, oldest first.
+pub(crate) async fn open_rollouts(read: &mut (impl Read + ?Sized)) -> Result<Vec<Rollout>> {
+    const SQL: &str = "SELECT * FROM deliver_rollout WHERE ended IS NULL ORDER BY id";
+    read.rows(SQL, args![]).await?.iter().map(of_row).collect()
 }
 
 /// Rollouts of a service that are not final, oldest first.

@@ -7,7 +7,7 @@ use ports::SettingRef;
 use store::Tx;
 
 use super::limits;
-use crate::decide::{Pointer, Step, begin as first_step, superseded};
+use crate::decide::{Pointer, Step, begin as first_step, resumed, superseded};
 use crate::model::{Cause, Current, Place, Release, Rollout, Stopped};
 use crate::state;
 
@@ -62,8 +62,18 @@ pub(super) async fn begin(ctx: &Ctx, tx: &mut Tx, wanted: Wanted<'_>) -> Result<
 }
 
 /// Records what a rollout has become, with what is current by it, and tells everybody.
-pub(super) async fn apply(ctx: &Ctx, tx: &mut Tx, mut rollout: Rollout, step: Step) -> Result<Rollout> {
+pub(super) async fn apply(ctx: &Ctx, tx: &mut Tx, rollout: Rollout, step: Step) -> Result<Rollout> {
     let new_state = rollout.state != step.state;
+    record(ctx, tx, rollout, step, new_state).await
+}
+
+/// The state that a rollout is in begins anew, and its history says so.
+pub(super) async fn resume(ctx: &Ctx, tx: &mut Tx, rollout: Rollout) -> Result<Rollout> {
+    let step = resumed(&rollout, ctx.now());
+    record(ctx, tx, rollout, step, true).await
+}
+
+async fn record(ctx: &Ctx, tx: &mut Tx, mut rollout: Rollout, step: Step, in_history: bool) -> Result<Rollout> {
     if let Some(pointer) = step.pointer {
         point(ctx, tx, &rollout, pointer).await?;
     }
@@ -78,7 +88,7 @@ pub(super) async fn apply(ctx: &Ctx, tx: &mut Tx, mut rollout: Rollout, step: St
     rollout.fault = step.fault;
     rollout.ended = rollout.state.is_final().then_some(rollout.since);
     rollout.version = rollout.version.saturating_add(1);
-    state::put_rollout(tx, &rollout, new_state).await?;
+    state::put_rollout(tx, &rollout, in_history).await?;
     publish(ctx, tx, &rollout).await?;
     Ok(rollout)
 }

@@ -67,7 +67,7 @@ impl kernel::Job for BuildJob {
 }
 
 /// Faults of the platform are tried again; faults of the source are told.
-fn is_ours(problem: &Problem) -> bool {
+pub(super) fn is_ours(problem: &Problem) -> bool {
     problem.kind == Kind::Internal || problem.kind.may_retry() || problem.code == "lease-lost"
 }
 
@@ -77,7 +77,7 @@ fn id_of(job: &store::Job) -> Result<BuildId> {
 }
 
 /// The job has nothing (more) to do.
-async fn finish(ctx: &Ctx, job: &store::Job) -> Result<()> {
+pub(super) async fn finish(ctx: &Ctx, job: &store::Job) -> Result<()> {
     let mut tx = ctx.begin().await?;
     match tx.finish(job.id, job.worker.as_deref().unwrap_or_default()).await {
         Ok(()) => tx.commit().await,

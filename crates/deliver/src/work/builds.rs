@@ -33,9 +33,8 @@ impl Submitted {
 /// Records source, build and job. A build that is under way for the same place is superseded.
 pub(crate) async fn submit(ctx: &Ctx, tx: &mut Tx, submission: &Submission) -> Result<Submitted> {
     let now = ctx.now();
-    let Submission { source, service, environment, commit, message, author, bytes, began } = submission;
+    let Submission { source, service, environment, commit, message, author, bytes, began, actor } = submission;
     let (commit, message, author) = (commit.clone(), message.clone(), author.clone());
-    let actor = ctx.actor().clone();
     let id = ctx.new_id(BuildId::new);
     let mut replaced = state::active_builds(tx, service, environment).await?;
     for old in &mut replaced {
@@ -75,7 +74,7 @@ pub(crate) async fn submit(ctx: &Ctx, tx: &mut Tx, submission: &Submission) -> R
         log_saved: false,
         created: now,
         ended: None,
-        actor,
+        actor: actor.clone(),
     };
     state::insert_build(tx, &build).await?;
     let size = base::Bytes(*bytes);

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use api::deliver::Progress as Told;
 use async_trait::async_trait;
-use base::{EnvironmentName, Problem, Result, ServiceName, SourceId, TeamName};
+use base::{Problem, Result, ServiceName, TeamName, Time};
 use facts::{ServiceState, ServiceWanted};
 use kernel::{Ctx, Target};
 use ports::{Advice, Progress, PushUpdate, PushVerdict, ReceivePolicy};
 
-use super::archive::{Packed, store};
+use super::build::is_ours;
+use super::landing;
 use super::progress::{Follow, Position};
 use super::submit::{admit, first};
-use crate::model::{Submission, one_line};
+use crate::model::{Landing, one_line};
 use crate::state;
 
 /// Branches whose pushes are deployed.
@@ -27,11 +28,12 @@ const LINE_CHARS_MAX: usize = 200;
 pub(super) struct Push {
     ctx: Ctx,
     service: ServiceName,
+    began: Time,
 }
 
 impl Push {
     pub(super) fn new(ctx: &Ctx, service: &ServiceName) -> Self {
-        Self { ctx: ctx.clone(), service: service.clone() }
+        Self { ctx: ctx.clone(), service: service.clone(), began: ctx.now() }
     }
 }
 
@@ -40,7 +42,7 @@ impl ReceivePolicy for Push {
     async fn judge(&self, update: &PushUpdate) -> PushVerdict {
         let verdict = match (is_default(update), &update.new) {
             (true, None) => Err(Problem::conflict("default-branch", "the branch that is deployed cannot be deleted")),
-            (true, Some(_)) => self.welcome().await,
+            (true, Some(commit)) => self.welcome(update, commit).await,
             (false, _) => self.create().await,
         };
         match verdict {
@@ -59,9 +61,12 @@ impl ReceivePolicy for Push {
 }
 
 impl Push {
-    async fn welcome(&self) -> Result<()> {
+    async fn welcome(&self, update: &PushUpdate, commit: &str) -> Result<()> {
         self.create().await?;
-        admit(&self.ctx, &self.service).await
+        admit(&self.ctx, &self.service).await?;
+        let mut tx = self.ctx.begin().await?;
+        state::put_landing(&mut tx, &self.landing(update, commit)).await?;
+        tx.commit().await
     }
 
     /// Sees to it that the service exists.
@@ -152,13 +157,20 @@ impl Push {
     async fn deploy(&self, update: &PushUpdate, progress: &dyn Progress) -> Result<()> {
         let ctx = &self.ctx;
         let Some(commit) = &update.new else { return Ok(()) };
-        let began = ctx.now();
         let environment = first(&state::environments(&mut ctx.read().await?).await?)?;
         say(progress, &format!("deploying {} of {} to {environment}", short(commit), self.service)).await?;
-        let source = ctx.new_id(SourceId::new);
-        let content = ctx.platform().ports().sources.export(&self.service, commit).await?;
-        let bytes = store(ctx, source, content, Packed::Plain).await?;
-        self.submit(update, commit, environment, source, bytes, began).await?;
+        let landing = self.landing(update, commit);
+        let source = match landing::deploy(ctx, &landing, None).await {
+            Ok(Some(source)) => source,
+            Ok(None) => return Ok(()),
+            Err(problem) => {
+                self.fails(&landing, &problem).await?;
+                if is_ours(&problem) {
+                    say(progress, "the push is kept, and deploying it is tried again").await?;
+                }
+                return Err(problem);
+            }
+        };
         let mut follow = Follow::new(ctx.clone(), self.service.clone(), source, Position::default());
         while let Some(event) = follow.next().await? {
             for line in lines(&event.data) {
@@ -171,30 +183,26 @@ impl Push {
         Ok(())
     }
 
-    async fn submit(
-        &self,
-        update: &PushUpdate,
-        commit: &str,
-        environment: EnvironmentName,
-        source: SourceId,
-        bytes: u64,
-        began: base::Time,
-    ) -> Result<()> {
-        let submission = Submission {
-            source,
+    /// A fault of the platform is tried again without the person: git would not send the commit again.
+    async fn fails(&self, landing: &Landing, problem: &Problem) -> Result<()> {
+        let mut tx = self.ctx.begin().await?;
+        match is_ours(problem) {
+            true => landing::enqueue(&mut tx, landing).await?,
+            false => drop(state::take_landing(&mut tx, landing).await?),
+        }
+        tx.commit().await
+    }
+
+    fn landing(&self, update: &PushUpdate, commit: &str) -> Landing {
+        Landing {
             service: self.service.clone(),
-            environment,
-            commit: Some(commit.to_owned()),
+            reference: update.reference.clone(),
+            commit: commit.to_owned(),
             message: one_line(&update.subject, LINE_CHARS_MAX),
             author: one_line(&update.author, LINE_CHARS_MAX),
-            bytes,
-            began,
-        };
-        let mut tx = self.ctx.begin().await?;
-        let submitted = super::submit(&self.ctx, &mut tx, &submission).await?;
-        tx.commit().await?;
-        submitted.settle(&self.ctx).await;
-        Ok(())
+            created: self.began,
+            actor: self.ctx.actor().clone(),
+        }
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) async fn upload(
         author: String::new(),
         bytes,
         began,
+        actor: ctx.actor().clone(),
     })
 }
 

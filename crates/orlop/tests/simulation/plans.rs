@@ -14,6 +14,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("FROM store_compatible", "read once at the start; one row for each step that an older version can live with"),
     ("FROM fact_chain", "one row"),
     ("SELECT at FROM fact ORDER BY seq DESC LIMIT 1", "the newest alone, from the end of the index"),
+    ("FROM deliver_landing ORDER BY created", "pushes that are under way; read once at the start"),
     ("FROM access_person WHERE removed IS NULL AND admin = 1", "asked at the start and when an admin goes"),
     ("FROM fact f WHERE NOT EXISTS", "checking the whole log is what a person asked for"),
     ("FROM fact_head h WHERE NOT EXISTS", "checking the whole log is what a person asked for"),

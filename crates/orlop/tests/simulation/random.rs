@@ -13,8 +13,8 @@ use crate::actions::{
 };
 use crate::report::{Part, record};
 
-/// Seeds where nobody names any; `SIM_SEEDS=500` runs so many.
-const SEEDS: u64 = 150;
+/// Seeds where nobody names any; `SIM_SEEDS=5000` runs so many.
+const SEEDS: u64 = 500;
 /// What people do in one world, at most.
 const ACTIONS_MAX: u64 = 6;
 
@@ -33,19 +33,6 @@ fn random_worlds_keep_every_promise() {
         held(&world, "a random world");
     });
     record("random", parts.into_inner().unwrap_or_else(PoisonError::into_inner));
-}
-
-/// A fault that is known: an instance of an older rollout runs on until the next look at everything,
-/// because the wake-up that would end it was lost with the life that died behind a commit.
-#[test]
-#[ignore = "not mended yet: SIM_SEED=185 ends with an instance that nobody wants, where no sweep comes by"]
-fn an_instance_of_an_older_rollout_ends_without_a_sweep() {
-    on_every_core(vec![185], async |seed| {
-        let mut world = world(seed).await;
-        live(&mut world).await;
-        world.come_to_rest(REST).await;
-        held(&world, "a random world");
-    });
 }
 
 async fn live(world: &mut World) {

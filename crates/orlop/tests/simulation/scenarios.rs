@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use facts::RolloutState;
+use facts::{RolloutSeen, RolloutState};
 use serde_json::json;
-use sim::{Faults, Plan, Request, World};
+use sim::{Faults, Plan, Request, Snag, World};
 
 use crate::actions::{
     REST, cancel_open, deploy, held, newest, rollback, rollout, scale, service, serving, set, states, until, upload,
@@ -163,6 +163,97 @@ async fn a_machine_that_is_switched_off_comes_back_to_the_same() {
     assert_eq!(sight.instances.iter().filter(|seen| seen.state.is_running()).count(), 2);
     assert_eq!(serving(&mut world, "dev").await, Some(1));
     held(&world, "switched off and on");
+}
+
+#[tokio::test]
+async fn a_rollout_is_not_judged_by_time_in_which_no_control_plane_watched() {
+    use RolloutState::{Draining, Pending, Releasing, Shifting, Starting, Succeeded, Verifying};
+    for (seed, state) in (130..).zip([Pending, Releasing, Starting, Shifting, Verifying, Draining]) {
+        let mut world = world_with_first(seed).await;
+        let procfile = "web: sim ready=900\nrelease: sim exit=0@700";
+        deploy(&mut world, procfile).await.expect("an upload is taken");
+        let reached = until(&mut world, state).await;
+        // With the machine off as well, what shall run starts from cold.
+        if seed % 2 == 0 && state != Releasing {
+            world.machine.reboot();
+        }
+        world.away(Duration::from_secs(3600)).await;
+        check(&mut world, &format!("away while {state:?}"), Succeeded, Some(2)).await;
+        let sight = world.check(true).await;
+        let told =
+            sight.all::<RolloutSeen>().iter().any(|(_, seen)| seen.reason.contains("the control plane was away"));
+        assert!(reached && told || state == Pending, "{state:?}: reached {reached}, told {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_version_fails_all_the_same_when_the_control_plane_was_away() {
+    let mut world = world_with_first(136).await;
+    deploy(&mut world, "web: sim deaf").await.expect("an upload is taken");
+    until(&mut world, RolloutState::Starting).await;
+    for _ in 0..5 {
+        world.rounds(10, Duration::from_secs(1)).await;
+        world.away(Duration::from_secs(3600)).await;
+    }
+    check(
+        &mut world,
+        "a broken version, with a control plane that is away now and then",
+        RolloutState::Failed,
+        Some(1),
+    )
+    .await;
+}
+
+/// Once seed 185: the world was called at rest while a retired instance finished its requests, which
+/// from outside looks as if it just ran on.
+#[tokio::test]
+async fn an_instance_that_finishes_its_requests_ends_without_a_sweep() {
+    let mut world = world_with_first(185).await;
+    world.sweeps = false;
+    deploy(&mut world, "web: sim ready=100 busy=5000").await.expect("an upload is taken");
+    assert!(until(&mut world, RolloutState::Verifying).await, "its traffic has moved");
+    cancel_open(&mut world).await.expect("it is open").expect("it can be stopped");
+    let sight = world.come_to_rest(REST).await;
+    assert_eq!(newest(&sight).state, RolloutState::Cancelled);
+    assert_eq!(sight.instances.iter().filter(|seen| seen.state.is_running()).count(), 1);
+    held(&world, "an instance that finishes its requests");
+}
+
+/// Pushes a commit once, with a control plane that dies at a point of the push.
+async fn push_and_die(world: &mut World, commit: u32, at: &str) {
+    let body = sim::push("refs/heads/main", &format!("{commit:040x}"), &[("Procfile", "web: sim ready=100")]);
+    world.gate.snag(at, 1, Snag::Die);
+    let answer = world.call_once(Request::push("shop", body)).await;
+    assert_eq!(answer.expect_err("the control plane died").code, "died", "at {at}");
+    world.come_to_rest(REST).await;
+}
+
+#[tokio::test]
+async fn a_push_whose_ref_has_moved_is_deployed_though_git_never_sends_it_again() {
+    let mut world = world_with_first(140).await;
+    push_and_die(&mut world, 1, "sources.receive, done").await;
+    assert_eq!(serving(&mut world, "dev").await, Some(2));
+    // The object store has its source, and nothing is recorded yet.
+    push_and_die(&mut world, 2, "objects.put, done").await;
+    assert_eq!(serving(&mut world, "dev").await, Some(3));
+    // The ref had not moved: the push has failed, and nothing is deployed that git does not have.
+    push_and_die(&mut world, 3, "sources.receive").await;
+    assert_eq!(serving(&mut world, "dev").await, Some(3));
+    held(&world, "pushes that were cut short");
+}
+
+#[tokio::test]
+async fn a_push_that_was_cut_short_does_not_take_the_place_of_what_was_deployed_since() {
+    let mut world = world_with_first(141).await;
+    let body = sim::push("refs/heads/main", &format!("{:040x}", 1), &[("Procfile", "web: sim ready=100")]);
+    world.gate.snag("sources.receive, done", 1, Snag::Die);
+    let _ = world.call_once(Request::push("shop", body)).await;
+    world.pass(Duration::from_secs(1));
+    deploy(&mut world, "web: sim ready=150").await.expect("an upload is taken");
+    let sight = world.come_to_rest(REST).await;
+    assert_eq!(serving(&mut world, "dev").await, Some(2));
+    assert_eq!(sight.all::<facts::ReleaseMade>().len(), 2, "the first version and the upload");
+    held(&world, "a push that was cut short, and an upload");
 }
 
 #[tokio::test]

@@ -161,11 +161,12 @@ async fn people(world: &mut World) {
     let token = shown(world, Request::to("issueToken").body(json!({ "name": "ci" })), "token").await;
     let id = token.get("token").and_then(Value::as_str).expect("a token has an id").to_owned();
     done(world.call(Request::to("revokeToken").at("token", id)).await);
+    done(world.call(Request::to("startSession").body(json!({ "name": "a browser" }))).await);
     done(world.call(set("COLOUR", "blue")).await);
     done(world.call(Request::about("removeSetting", "shop").at("name", "COLOUR")).await);
     done(world.call(Request::to("setPlatformSetting").at("name", "ALL").body(json!({ "value": "1" }))).await);
     let environment = Request::to("putEnvironment").at("environment", "preview").body(json!({ "after": "dev" }));
-    done(world.call(environment.reads()).await);
+    done(world.call(environment).await);
     done(world.call(member("removeMember")).await);
     done(world.call(Request::to("removeTeam").at("team", "blue")).await);
     done(world.call(Request::to("removePerson").at("person", "eve")).await);
@@ -196,6 +197,11 @@ async fn operate(world: &mut World) {
     world.come_to_rest(REST).await;
     // Somebody's hand has changed what is wanted.
     foreign_hand(world).await;
+    world.come_to_rest(REST).await;
+    // There is no control plane for a day in the middle of a rollout.
+    done(deploy(world, "web: sim ready=900").await);
+    until(world, RolloutState::Starting).await;
+    world.away(DAY).await;
     world.come_to_rest(REST).await;
     // The machine is switched off and on.
     world.machine.reboot();
@@ -341,6 +347,15 @@ async fn pushes(world: &mut World) {
         let body = push("refs/heads/topic", &commit(9), &source("web: sim"));
         done(world.call(Request::push(service, body)).await);
         done(world.call(Request::push(service, push("refs/heads/topic", &commit(9), &[]))).await);
+    }
+    // What was pushed cannot be deployed; once nobody is left to say so.
+    let bad = |n: u32| format!("refs/heads/main {n:040x}\nno archive").into_bytes();
+    done(world.call(Request::push("shop", bad(101))).await);
+    for body in [bad(102), push("refs/heads/main", &format!("{:040x}", 103), &source("web: sim ready=120"))] {
+        // The ref has moved, and the control plane dies before it deploys. Git sends nothing again.
+        world.gate.snag("sources.receive, done", 1, Snag::Die);
+        let _ = world.call_once(Request::push("shop", body)).await;
+        world.come_to_rest(REST).await;
     }
 }
 
