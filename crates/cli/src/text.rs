@@ -80,13 +80,13 @@ pub fn word(value: &impl serde::Serialize) -> String {
     }
 }
 
-/// A line of bars for a row of numbers, the largest as high as a line; a dot where there is none.
+/// A line of bars for a row of numbers, the largest as high as a line; `_` is zero, a dot where there is none.
 pub fn spark(values: &[Option<f64>]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = values.iter().flatten().copied().fold(0.0, f64::max);
     let bar = |value: f64| match value > 0.0 {
         true => BARS[((value / most * BARS.len() as f64).ceil() as usize).clamp(1, BARS.len()) - 1],
-        false => ' ',
+        false => '_',
     };
     values.iter().map(|value| value.map_or('·', bar)).collect()
 }
@@ -173,8 +173,8 @@ mod tests {
     fn rows_of_numbers_are_lines_of_bars() {
         let check = |values: &[Option<f64>], expect: &str| assert_eq!(spark(values), expect);
         check(&[], "");
-        check(&[Some(0.0), Some(0.0), None], "  ·");
-        check(&[Some(8.0), Some(0.1), None, Some(4.0), Some(0.0)], "█▁·▄ ");
+        check(&[Some(0.0), Some(0.0), None], "__·");
+        check(&[Some(8.0), Some(0.1), None, Some(4.0), Some(0.0)], "█▁·▄_");
         assert_eq!([0.0, 0.041, 3.47, 120.4].map(number), ["0", "0.04", "3.5", "120"]);
     }
 

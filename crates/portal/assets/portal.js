@@ -13,12 +13,19 @@
     return `${Math.round(s / unit)} ${word}`;
   };
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const times = (root) => {
+    for (const el of root.querySelectorAll("text[data-time]")) {
+      const at = new Date(el.dataset.time);
+      if (!isNaN(at) && el.textContent !== minute.format(at)) el.textContent = minute.format(at);
+    }
     for (const el of root.querySelectorAll("time[datetime]")) {
       const at = new Date(el.dateTime);
       if (isNaN(at)) continue;
       const title = `${exact.format(at)} · ${el.dateTime}`;
       if (el.title !== title) el.title = title;
+      if (el.dataset.clock === "short" && el.textContent !== clock.format(at)) el.textContent = clock.format(at);
       if (el.hasAttribute("data-clock")) continue;
       const s = (Date.now() - at) / 1000;
       const text = Math.abs(s) < 5 ? (s < 0 ? "now" : "just now") : s < 0 ? `in ${spoken(-s)}` : `${spoken(s)} ago`;
@@ -159,4 +166,7 @@
   narrow.addEventListener("change", fold); fold();
   wire(document); listen();
   setInterval(() => times(document), 10000);
+  // What no event tells of is asked for on a beat.
+  const every = Number(document.body.dataset.every);
+  if (every > 0) setInterval(refresh, every * 1000);
 })();

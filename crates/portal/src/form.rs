@@ -1,9 +1,10 @@
 //! Forms that change something: what they must carry, and what follows them.
 
 use axum::extract::{FromRequest, Request};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base::Problem;
-use http::header::{LOCATION, SET_COOKIE};
+use http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
@@ -97,6 +98,18 @@ impl Done {
         }
         response
     }
+}
+
+/// What was said on a page is not said again on the next one.
+pub(crate) async fn say_once(request: Request, next: Next) -> Response {
+    let head = Cookie::Said.read(request.headers()).map(|_| request.headers().clone());
+    let mut response = next.run(request).await;
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/html"));
+    // A page that lives in a stream, or a redirect that says something else, leaves it as it is.
+    if let Some(forget) = head.filter(|_| is_page).and_then(|head| Cookie::Said.set(&head, None, 0)) {
+        response.headers_mut().append(SET_COOKIE, forget);
+    }
+    response
 }
 
 /// What the page before wanted said.

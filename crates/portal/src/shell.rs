@@ -87,6 +87,8 @@ pub(crate) struct Shell {
     pub theme: &'static str,
     /// Services whose changes this page shows, by commas; `*`: all; empty: it is not live.
     pub live: String,
+    /// Seconds after which it is made again even if nothing happened; 0: never.
+    pub every: u32,
     /// What the action before wants said.
     pub said: Option<String>,
     key: String,
@@ -108,6 +110,7 @@ impl Shell {
                 _ => "",
             },
             live: String::new(),
+            every: 0,
             said: form::said(headers),
             key: site.key(),
         }
@@ -124,6 +127,13 @@ impl Shell {
     #[must_use]
     pub(crate) fn live(mut self, subjects: impl Into<String>) -> Self {
         self.live = subjects.into();
+        self
+    }
+
+    /// The page shows what no fact tells of, and is made again so often, in seconds.
+    #[must_use]
+    pub(crate) fn every(mut self, seconds: u32) -> Self {
+        self.every = seconds;
         self
     }
 

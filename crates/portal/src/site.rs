@@ -10,7 +10,7 @@ use http::header::ACCEPT;
 use tower_http::compression::CompressionLayer;
 
 use crate::client::Transport;
-use crate::{assets, fault, guard, live, pages};
+use crate::{assets, fault, form, guard, live, pages};
 
 /// What the portal is given.
 #[derive(Clone)]
@@ -69,10 +69,11 @@ pub fn router(options: Options) -> Router {
     Router::new()
         .merge(pages::routes())
         .merge(live::routes())
-        .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(site.clone(), fault::show))
         .layer(from_fn(guard::same_origin))
         .layer(from_fn_with_state(site.clone(), guard::known_host))
+        .layer(from_fn_with_state(site.clone(), fault::show))
+        .layer(from_fn(form::say_once))
+        .layer(CompressionLayer::new())
         .layer(from_fn(guard::harden))
         .merge(assets::routes())
         .fallback(elsewhere)

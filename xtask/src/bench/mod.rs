@@ -21,34 +21,11 @@ struct Bench {
     needs_orlop: bool,
 }
 
-/// How cargo knows a program.
+/// How a program is built, and what it is told besides `--quick`.
+#[derive(Clone, Copy)]
 enum Program {
     Bin(&'static str),
-    Example(&'static str),
-}
-
-impl Program {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Bin(name) | Self::Example(name) => name,
-        }
-    }
-
-    /// What `cargo build` is told.
-    const fn option(&self) -> &'static str {
-        match self {
-            Self::Bin(_) => "--bin",
-            Self::Example(_) => "--example",
-        }
-    }
-
-    /// Where it lies within the folder of a profile.
-    fn path(&self) -> PathBuf {
-        match self {
-            Self::Bin(name) => PathBuf::from(name),
-            Self::Example(name) => Path::new("examples").join(name),
-        }
-    }
+    Example(&'static str, &'static [&'static str]),
 }
 
 /// All of them. A program takes `--quick`, writes what it does to its error stream, and answers
@@ -80,7 +57,14 @@ const BENCHES: &[Bench] = &[
         name: "scale",
         what: "lists, one change, start, memory and processor time at rest with 1,000 and 10,000 services",
         package: "orlop",
-        program: Program::Example("scale"),
+        program: Program::Example("scale", &[]),
+        needs_orlop: false,
+    },
+    Bench {
+        name: "portal",
+        what: "the portal with 1,000 services × 3 environments: time and size of each page, live updates, open pages",
+        package: "orlop",
+        program: Program::Example("scale", &["--portal"]),
         needs_orlop: false,
     },
 ];
@@ -152,7 +136,7 @@ fn install_peers(root: &Path, run: &Run) -> Result<(), String> {
 
 /// Builds everything before anything is measured.
 fn build(root: &Path, chosen: &[&Bench], run: &Run) -> Result<(), String> {
-    let mut builds: Vec<Vec<&str>> = chosen.iter().map(|b| vec!["-p", b.package, b.program.option(), b.program.name()]).collect();
+    let mut builds: Vec<Vec<&str>> = chosen.iter().map(|b| b.program.build(b.package)).collect();
     if chosen.iter().any(|bench| bench.needs_orlop) {
         builds.insert(0, vec!["-p", "orlop"]);
     }
@@ -165,6 +149,26 @@ fn build(root: &Path, chosen: &[&Bench], run: &Run) -> Result<(), String> {
     Ok(())
 }
 
+impl Program {
+    /// The words for cargo.
+    fn build(self, package: &'static str) -> Vec<&'static str> {
+        match self {
+            Self::Bin(name) => vec!["-p", package, "--bin", name],
+            Self::Example(name, _) => vec!["-p", package, "--example", name],
+        }
+    }
+
+    /// Where it lies, and what it is told.
+    fn argv(self, release: &Path) -> Vec<String> {
+        let (path, words) = match self {
+            Self::Bin(name) => (release.join(name), &[][..]),
+            Self::Example(name, words) => (release.join("examples").join(name), words),
+        };
+        let words = words.iter().map(|word| (*word).to_owned());
+        [path.display().to_string()].into_iter().chain(words).collect()
+    }
+}
+
 fn cargo(verb: &str, words: &[&str]) -> Vec<String> {
     let first = [command::cargo(), verb.to_owned(), "--release".to_owned()];
     first.into_iter().chain(words.iter().map(|word| (*word).to_owned())).collect()
@@ -175,7 +179,7 @@ fn pass(root: &Path, bench: &Bench, run: &Run) -> Result<Value, String> {
     command::say(run.json, &format!("\n=== {}: {}", bench.name, bench.what));
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let release = folder.join("release");
-    let mut argv = vec![release.join(bench.program.path()).display().to_string()];
+    let mut argv = bench.program.argv(&release);
     argv.extend(run.quick.then(|| "--quick".to_owned()));
     let env = [("ORLOP_BIN".to_owned(), release.join("orlop").display().to_string())];
     let (begun, load) = (Instant::now(), page::load());
@@ -185,7 +189,7 @@ fn pass(root: &Path, bench: &Bench, run: &Run) -> Result<Value, String> {
         Stream::Err => command::say(true, line),
     })?;
     if !ok {
-        return Err(format!("`{}` ended badly", bench.program.name()));
+        return Err(format!("`{}` ended badly", argv.join(" ")));
     }
     let mut result: Value = serde_json::from_str(&last).map_err(|why| format!("its last line is not JSON: {why}"))?;
     let machine = page::machine(root);

@@ -8,7 +8,8 @@
 //! service that was deployed, promoted and restarted by the real capabilities in the test world,
 //! copied under other names ([`fill`]).
 //!
-//! `cargo run --release -p orlop --example scale -- [--quick] [SERVICES…]`
+//! `cargo run --release -p orlop --example scale -- [--quick] [--portal] [SERVICES…]`; with
+//! `--portal` it is the pages that are measured, with 1,000 services.
 
 #[path = "../../src/anchor.rs"]
 #[allow(dead_code, reason = "the benchmark goes on from no earlier process")]
@@ -21,6 +22,9 @@ mod fleet;
 #[path = "../../tests/simulation/install.rs"]
 mod install;
 mod measure;
+#[path = "../../src/pages.rs"]
+mod pages;
+mod portal;
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -40,6 +44,9 @@ fn main() -> ExitCode {
         ["fill", dir, count] => run(fill::fill(dir.as_ref(), count.parse().expect("a number"))),
         ["measure", dir, count, seconds] => {
             run(measure::measure(dir.as_ref(), count.parse().expect("a number"), seconds.parse().expect("a number")))
+        }
+        ["portal", dir, count, seconds] => {
+            run(portal::measure(dir.as_ref(), count.parse().expect("a number"), seconds.parse().expect("a number")))
         }
         options => all(options),
     };
@@ -65,21 +72,25 @@ fn gateway(dir: &str, listen: &str) -> Result<(), String> {
 
 /// Each size in processes of its own, so that no memory of the one is counted for the other.
 fn all(options: &[&str]) -> Result<(), String> {
-    let quick = options.contains(&"--quick");
+    let (quick, portal) = (options.contains(&"--quick"), options.contains(&"--portal"));
     let given: Vec<usize> = options.iter().filter_map(|word| word.parse().ok()).collect();
     let sizes = match (given.is_empty(), quick) {
         (false, _) => given,
         (true, true) => SIZES_QUICK.to_vec(),
         (true, false) => SIZES.to_vec(),
     };
+    // The pages have one size that they are to bear.
+    let sizes = if portal { sizes[..1].to_vec() } else { sizes };
+    let role = if portal { "portal" } else { "measure" };
     let seconds = if quick { "10" } else { "60" };
     let mut found = Vec::new();
     for services in sizes {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         child(&["fill".into(), path(dir.path()), services.to_string()])?;
-        found.push(child(&["measure".into(), path(dir.path()), services.to_string(), seconds.into()])?);
+        found.push(child(&[role.into(), path(dir.path()), services.to_string(), seconds.into()])?);
     }
-    println!("{}", report(&found));
+    let title = if portal { "the portal with many services" } else { "the control plane with many services" };
+    println!("{}", report(title, &found));
     Ok(())
 }
 
@@ -100,10 +111,10 @@ fn child(words: &[String]) -> Result<Value, String> {
 }
 
 /// In the form of `cargo xtask bench`.
-fn report(found: &[Value]) -> Value {
-    let title = |one: &Value| format!("{} × 3", one["services"]);
+fn report(title: &str, found: &[Value]) -> Value {
+    let column = |one: &Value| format!("{} × 3", one["services"]);
     let mut columns = vec!["what".to_owned()];
-    columns.extend(found.iter().map(title));
+    columns.extend(found.iter().map(column));
     let names = found.first().and_then(|one| one["figures"].as_array()).cloned().unwrap_or_default();
     let figure = |one: &Value, name: &Value| {
         let figures = one["figures"].as_array().cloned().unwrap_or_default();
@@ -133,7 +144,7 @@ fn report(found: &[Value]) -> Value {
         }
     }
     json!({
-        "tables": [{ "title": "the control plane with many services", "columns": columns, "rows": rows }],
+        "tables": [{ "title": title, "columns": columns, "rows": rows }],
         "targets": targets,
         "notes": ["instances are entries of a map: what 30,000 programs would cost is not in these figures"],
         "raw": { "scale": found },

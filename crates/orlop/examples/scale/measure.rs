@@ -90,20 +90,20 @@ pub async fn measure(dir: &Path, services: usize, seconds: u64) -> Result<()> {
 }
 
 #[derive(Default)]
-struct Figures(Vec<Value>);
+pub(crate) struct Figures(pub Vec<Value>);
 
 impl Figures {
-    fn add(&mut self, what: &str, value: f64, unit: &str, most: Option<f64>) {
+    pub(crate) fn add(&mut self, what: &str, value: f64, unit: &str, most: Option<f64>) {
         eprintln!("  {what}: {value} {unit}");
         self.0.push(json!({ "what": what, "value": value, "unit": unit, "most": most }));
     }
 }
 
-fn tenths(value: f64) -> f64 {
+pub(crate) fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-fn millis(span: Duration) -> f64 {
+pub(crate) fn millis(span: Duration) -> f64 {
     tenths(span.as_secs_f64() * 1000.0)
 }
 
@@ -245,7 +245,7 @@ fn tell_reports(platform: &Platform) {
     }
 }
 
-async fn until(most: Duration, holds: impl AsyncFn() -> bool) -> Result<()> {
+pub(crate) async fn until(most: Duration, holds: impl AsyncFn() -> bool) -> Result<()> {
     let began = Instant::now();
     while began.elapsed() < most {
         if holds().await {
@@ -257,7 +257,7 @@ async fn until(most: Duration, holds: impl AsyncFn() -> bool) -> Result<()> {
 }
 
 /// Waits until this process has nothing to do any more.
-async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..300 {
         let before = cpu_ticks(std::process::id());
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -268,7 +268,7 @@ async fn settle() {
 }
 
 /// Processor time in hundredths of a second (proc(5): fields 14 and 15, in clock ticks of 10 ms).
-fn cpu_ticks(pid: u32) -> u64 {
+pub(crate) fn cpu_ticks(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after = text.rsplit_once(')').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
     after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum()
@@ -276,7 +276,7 @@ fn cpu_ticks(pid: u32) -> u64 {
 
 /// Processor time of all threads that live, to the nanosecond (proc(5): schedstat). Other than the
 /// time that passes it does not depend on what else the machine does.
-fn worked(pid: u32) -> Duration {
+pub(crate) fn worked(pid: u32) -> Duration {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let of = |task: std::fs::DirEntry| -> Option<u64> {
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
@@ -285,7 +285,7 @@ fn worked(pid: u32) -> Duration {
     Duration::from_nanos(tasks.filter_map(of).sum())
 }
 
-fn resident(pid: u32) -> f64 {
+pub(crate) fn resident(pid: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     let kilobytes = line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok());
@@ -293,7 +293,7 @@ fn resident(pid: u32) -> f64 {
 }
 
 /// Ends with whoever started it.
-struct Running(Child);
+pub(crate) struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -303,20 +303,20 @@ impl Drop for Running {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark starts itself in its other roles")]
-fn start_gateway(dir: &Path, listen: SocketAddr) -> Result<Child> {
+pub(crate) fn start_gateway(dir: &Path, listen: SocketAddr) -> Result<Child> {
     let failed = |e: std::io::Error| Problem::internal("gateway", e);
     let own = std::env::current_exe().map_err(failed)?;
     let dir = dir.display().to_string();
     Command::new(own).args(["gateway", &dir, &listen.to_string()]).stdout(Stdio::null()).spawn().map_err(failed)
 }
 
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| Problem::internal("listen", e))?;
     listener.local_addr().map_err(|e| Problem::internal("listen", e))
 }
 
 /// The server behind every address of an instance.
-async fn answer_for_all() {
+pub(crate) async fn answer_for_all() {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port of the instances is free");
     while let Ok((mut stream, _)) = listener.accept().await {
         tokio::spawn(async move {
@@ -331,7 +331,7 @@ async fn answer_for_all() {
 }
 
 /// The instances that the ledger says run.
-async fn fleet(dir: &Path) -> Result<Arc<Fleet>> {
+pub(crate) async fn fleet(dir: &Path) -> Result<Arc<Fleet>> {
     let store = open(&dir.join("orlop.db")).await?;
     let mut read = store.read().await?;
     let mut running = Vec::new();
@@ -363,7 +363,12 @@ async fn fleet(dir: &Path) -> Result<Arc<Fleet>> {
     Ok(Arc::new(Fleet::of(running, 8_000_000, PORT, clock)))
 }
 
-async fn control(dir: &Path, engine: Arc<Fleet>, gateway: gateway::Client, traffic: SocketAddr) -> Result<Platform> {
+pub(crate) async fn control(
+    dir: &Path,
+    engine: Arc<Fleet>,
+    gateway: gateway::Client,
+    traffic: SocketAddr,
+) -> Result<Platform> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::after(None));
     let random: Arc<dyn Random> = Arc::new(SystemChance(aws_lc_rs::rand::SystemRandom::new()));
     let store = open(&dir.join("orlop.db")).await?;
@@ -383,7 +388,7 @@ async fn control(dir: &Path, engine: Arc<Fleet>, gateway: gateway::Client, traff
     Ok(platform)
 }
 
-fn endpoints(platform: &Platform) -> Vec<kernel::Mounted> {
+pub(crate) fn endpoints(platform: &Platform) -> Vec<kernel::Mounted> {
     let capabilities = Installed::default().capabilities(platform.store(), &platform.ports().random);
     let doctor = server::Doctor::of(&capabilities);
     let own = server::platform_endpoints(doctor).into_mounted();
@@ -391,13 +396,13 @@ fn endpoints(platform: &Platform) -> Vec<kernel::Mounted> {
 }
 
 /// A client of the API: one connection for each call.
-struct Api {
-    at: SocketAddr,
-    token: String,
+pub(crate) struct Api {
+    pub at: SocketAddr,
+    pub token: String,
 }
 
 impl Api {
-    async fn call(&self, method: &str, path: &str, body: Option<&str>) -> Result<(u16, Value)> {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<&str>) -> Result<(u16, Value)> {
         let failed = |e: std::io::Error| Problem::unavailable("api", e.to_string());
         let mut stream = TcpStream::connect(self.at).await.map_err(failed)?;
         let body = body.unwrap_or_default();

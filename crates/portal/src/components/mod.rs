@@ -2,6 +2,7 @@
 //! `{{ value }}`: it escapes what it shows. All of them stand on `/style`.
 
 mod badge;
+pub(crate) mod chart;
 mod exact;
 mod log;
 mod text;

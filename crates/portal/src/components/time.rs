@@ -26,6 +26,21 @@ impl fmt::Display for When {
 
 impl HtmlSafe for When {}
 
+/// An instant, as hours and minutes; the script puts them into the reader's zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clock(pub Time);
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = self.0;
+        let text = utc(exact);
+        let short = text.get(11..19).unwrap_or_default();
+        write!(f, "<time datetime=\"{exact}\" title=\"{text}\" data-clock=\"short\">{short}</time>")
+    }
+}
+
+impl HtmlSafe for Clock {}
+
 /// `2026-11-25 21:16:22 UTC`
 fn utc(at: Time) -> String {
     let text = at.to_string();

@@ -6,6 +6,7 @@ mod compare;
 mod environments;
 pub(crate) mod help;
 mod home;
+mod metrics;
 mod palette;
 mod platform;
 pub(crate) mod rollout;
@@ -37,6 +38,7 @@ pub(crate) fn routes() -> Router<Site> {
         .merge(environments::routes())
         .merge(help::routes())
         .merge(home::routes())
+        .merge(metrics::routes())
         .merge(palette::routes())
         .merge(platform::routes())
         .merge(rollout::routes())

@@ -6,6 +6,7 @@ use axum::routing::get;
 use base::Time;
 
 use super::Outcome;
+use crate::components::chart::{Chart, Form, Mark, Picture, Series, Svg, Unit, Value, sparkline};
 use crate::components::{Badge, Empty, Text, Tone, When};
 use crate::shell::{Section, Shell, html};
 use crate::site::Site;
@@ -24,6 +25,8 @@ struct StylePage {
     long_ago: When,
     hostile: Text,
     empty: Empty,
+    spark: Svg,
+    picture: Picture,
 }
 
 async fn show(visit: Visit) -> Outcome {
@@ -42,5 +45,34 @@ async fn show(visit: Visit) -> Outcome {
         long_ago: When::new(Time::from_micros(0), visit.now),
         hostile: Text::from("<script>alert('x')</script> \u{202e}gnp.exe\u{1b}[31m"),
         empty: Empty::new("No releases yet", "The first deploy makes one.").command("orlop deploy"),
+        spark: sparkline(&[Some(1.0), Some(3.0), None, Some(2.0), Some(0.0), Some(4.0)], "an example: 0 to 4 a second"),
+        picture: picture(visit.now),
+    })
+}
+
+/// An hour with a gap and a deploy in it.
+fn picture(now: Time) -> Picture {
+    use crate::components::chart::Tone;
+    let step = std::time::Duration::from_secs(120);
+    let wave = |at: u32, low: f64| low + low * (f64::from(at) / 4.0).sin();
+    let points =
+        |low: f64| (0..30).map(|at| (!(12..15).contains(&at)).then(|| Value::Exactly(wave(at, low)))).collect();
+    let series =
+        |name: &str, tone, low| Series { name: name.to_owned(), form: Form::Stacked, tone, points: points(low) };
+    let start = now.minus(step.saturating_mul(30));
+    Picture::of(Chart {
+        title: "A picture".to_owned(),
+        unit: Unit::PerSecond,
+        start,
+        step,
+        len: 30,
+        series: vec![series("answered well", Tone::Main, 40.0), series("failed", Tone::Bad, 4.0)],
+        marks: vec![Mark {
+            at: start.plus(step.saturating_mul(20)),
+            label: "#42".to_owned(),
+            about: "release 42 became current".to_owned(),
+            href: "/style".to_owned(),
+            tone: Tone::Good,
+        }],
     })
 }
