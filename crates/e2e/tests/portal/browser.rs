@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 /// A page that is not as it should be within this span never will be.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 /// The name of an element in answers of a driver (WebDriver §12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -207,7 +207,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     #[track_caller]
-    pub fn until(&self, what: &str, expression: &str) -> impl Future<Output = ()> {
+    pub fn until<'a>(&'a self, what: &str, expression: &str) -> impl Future<Output = ()> + use<'a> {
         let place = std::panic::Location::caller();
         let (what, expression) = (what.to_owned(), format!("!!({expression})"));
         async move {
@@ -224,14 +224,14 @@ impl Browser {
 
     /// Waits until a person can read this.
     #[track_caller]
-    pub fn until_text(&self, text: &str) -> impl Future<Output = ()> {
+    pub fn until_text<'a>(&'a self, text: &str) -> impl Future<Output = ()> + use<'a> {
         let expression = format!("document.body && document.body.innerText.includes({})", json!(text));
         self.until(&format!("`{text}` on the page"), &expression)
     }
 
     /// Clicks the first element of a CSS selector, as a person does.
     #[track_caller]
-    pub fn click(&self, selector: &str) -> impl Future<Output = ()> {
+    pub fn click<'a>(&'a self, selector: &str) -> impl Future<Output = ()> + use<'a> {
         let (place, selector) = (std::panic::Location::caller(), selector.to_owned());
         async move {
             let wanted = json!({ "using": "css selector", "value": selector });

@@ -94,7 +94,7 @@ fn no_text_of_others_acts() {
         let sown = sow(&house).await;
         let browser = Browser::start().await;
         let cookie = house.cookie("admin").await;
-        let found = crawl::crawl(house.http(), house.url(), cookie.as_deref()).await;
+        let found = crawl::crawl(house.http(), house.url(), cookie.as_deref(), crawl::UNLINKED).await;
         house.sign_in(&browser, "admin").await;
         let (mut wrong, mut pages, mut shown) = (Vec::new(), 0, 0);
         let readable = found.pages.iter().filter(|(path, (_, status))| *status == 200 && !path.starts_with("/assets/"));

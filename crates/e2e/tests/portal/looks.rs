@@ -26,7 +26,7 @@ fn every_page_is_accessible_and_fits() {
         let house = House::lived_in().await;
         let browser = Browser::start().await;
         let cookie = house.cookie("admin").await;
-        let found = crawl::crawl(house.http(), house.url(), cookie.as_deref()).await;
+        let found = crawl::crawl(house.http(), house.url(), cookie.as_deref(), crawl::UNLINKED).await;
         let pages = found.kinds();
         let _ = std::fs::remove_dir_all(folder());
         std::fs::create_dir_all(folder()).expect("a folder can be made");

@@ -60,7 +60,7 @@ fn the_crawl_finds_dead_links_errors_and_loud_pages() {
     run(async {
         let url = format!("http://{}", bad_site().await);
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let found = crawl::crawl(&http, &url, None).await;
+        let found = crawl::crawl(&http, &url, None, &[]).await;
         for fault in ["/gone, linked from /: 404", "/breaks, linked from /: 500", "/debug shows `Some(`"] {
             assert!(found.wrong.iter().any(|line| line.contains(fault)), "{fault} was not found: {:?}", found.wrong);
         }

@@ -75,7 +75,7 @@ fn everything_is_there_without_scripts() {
         let browser = Browser::start().await;
         house.sign_in(&browser, "developer").await;
         browser.scripts(false).await;
-        for (path, text) in [("/", "shop"), ("/services", "till"), ("/services/shop/metrics", "Latency")] {
+        for (path, text) in [("/", "till"), ("/services", "shop"), ("/services/shop/metrics", "Latency")] {
             browser.open(&format!("{}{path}", house.url())).await;
             assert!(browser.text().await.contains(text), "{path} lacks {text}");
         }
@@ -114,5 +114,114 @@ fn keys_lead_everywhere() {
                 browser.focus().await
             );
         }
+    });
+}
+
+/// The newest rollout of the shop in an environment.
+async fn newest(house: &House, environment: &str) -> (String, i64) {
+    let path = format!("/v1/services/shop/rollouts?limit=1&environment={environment}");
+    let page = house.call(reqwest::Method::GET, &path, serde_json::Value::Null).await;
+    let one = &page["items"][0];
+    (one["rollout"].as_str().expect("a rollout").to_owned(), one["number"].as_i64().expect("a number"))
+}
+
+#[test]
+fn a_deploy_is_watched_promoted_and_taken_back() {
+    run(async {
+        let house = House::lived_in().await;
+        let browser = Browser::start().await;
+        house.sign_in(&browser, "developer").await;
+        let page = |path: &str| format!("{}{path}", house.url());
+
+        // A deploy, watched as it happens on the page of the service, which is never loaded anew.
+        browser.open(&page("/services/shop")).await;
+        browser.value("window.mine = 1").await;
+        let shop = e2e::Source::at(&house.place, "shop").expect("the folder is there");
+        shop.edit("web.py", "b\"fine\\n\"", "b\"better\\n\"").expect("the fixture has it");
+        let push = async { shop.push().await.and_then(e2e::Outcome::good).expect("the third release works") };
+        let watch = async {
+            let moving = "/starting|shifting|verifying|draining|changing/i.test(document.querySelector('main').innerText)";
+            browser.until("the page tells that something is under way", moving).await;
+            browser.until_text("release 3").await;
+        };
+        tokio::join!(push, watch);
+        assert_eq!(browser.value("window.mine").await, serde_json::json!(1), "the page became the new one in place");
+        let (rollout, number) = newest(&house, "dev").await;
+        assert_eq!(number, 3);
+        browser.open(&page(&format!("/services/shop/rollouts/{rollout}"))).await;
+        browser.until_text("succeeded").await;
+
+        // Promotion: what differs, what would happen, and then it does.
+        browser.open(&page("/environments/compare?from=dev&to=staging")).await;
+        browser.click("input[name=service][value=shop]").await;
+        browser.click("main form button.primary").await;
+        browser.until_text("Nothing has been done yet").await;
+        assert_eq!(newest(&house, "staging").await.1, 2, "looking changes nothing");
+        browser.click("main form[method=post] button.primary").await;
+        for _ in 0..600 {
+            if newest(&house, "staging").await.1 == 3 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        let (promoted, number) = newest(&house, "staging").await;
+        assert_eq!(number, 3, "the button promotes what the page showed");
+        browser.open(&page(&format!("/services/shop/rollouts/{promoted}"))).await;
+        browser.until_text("succeeded").await;
+
+        // Undo: one click away, with a preview of what it will do.
+        browser.open(&page(&format!("/services/shop/rollouts/{rollout}"))).await;
+        browser.click("main a.button[href*='/rollouts/plan']").await;
+        browser.until("a preview", "document.querySelector('main form[method=post] button') !== null").await;
+        assert_eq!(newest(&house, "dev").await.0, rollout, "looking changes nothing");
+        browser.click("main form[method=post] button").await;
+        browser.until("it leads to the way back", &format!("/rollouts\\/ro_/.test(location.pathname) && !location.pathname.endsWith('{rollout}')")).await;
+        browser.until_text("succeeded").await;
+        let answer = house.place.client.ask("shop-dev.localhost", "/healthz").await.expect("it answers");
+        assert_eq!(answer.body, "fine\n", "the second release answers again");
+    });
+}
+
+#[test]
+fn a_log_is_followed_as_it_is_written() {
+    run(async {
+        let house = House::lived_in().await;
+        let browser = Browser::start().await;
+        house.sign_in(&browser, "viewer").await;
+        browser.open(&format!("{}/services/shop/logs?environment=dev", house.url())).await;
+        browser.until("a log that goes on", "document.querySelector('pre.log[data-tail]') !== null").await;
+        let _ = house.place.client.ask("shop-dev.localhost", "/needle-in-the-log").await;
+        browser.until_text("needle-in-the-log").await;
+        // The line can be pointed at: its address shows it again.
+        let link = "[...document.querySelectorAll('pre.log .line')].find(l => l.textContent.includes('needle'))?.querySelector('a[href]')?.href || ''";
+        let link = browser.value(link).await.as_str().unwrap_or_default().to_owned();
+        assert!(!link.is_empty(), "each line has an address");
+        browser.open(&link).await;
+        browser.until_text("needle-in-the-log").await;
+    });
+}
+
+#[test]
+fn the_first_service_is_made_without_leaving_the_page() {
+    run(async {
+        if e2e::missing(&["python3"]).is_some() {
+            return crate::skip("python3 is not on the path");
+        }
+        let house = House::new().await;
+        let browser = Browser::start().await;
+        house.sign_in(&browser, "owner").await;
+        browser.until("an empty installation leads to the beginning", "document.querySelector('main a[href^=\"/start\"]') !== null").await;
+        browser.click("main a[href^='/start']").await;
+        browser.click("input[name=template][value='python-web']").await;
+        browser.value("document.getElementById('service').value = ''").await;
+        browser.fill("#service", "hello").await;
+        browser.value("window.mine = 1").await;
+        browser.click("main form[action='/start'] button.primary").await;
+        browser.until("it is followed", "location.pathname === '/start/hello'").await;
+        browser.value("window.mine = 1").await;
+        browser.until_text("It runs, and answers").await;
+        assert_eq!(browser.value("window.mine").await, serde_json::json!(1), "the page became the new one in place");
+        let answer = house.place.client.ask("hello-dev.localhost", "/").await.expect("it answers");
+        assert_eq!(answer.status, 200, "{}", answer.body);
     });
 }

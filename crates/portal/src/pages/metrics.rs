@@ -134,7 +134,7 @@ fn unseen(metrics: &Metrics) -> String {
     match (gaps, steps) {
         (0, _) => String::new(),
         (gaps, steps) if gaps == steps => "Nobody observed the gateway in this time.".to_owned(),
-        (gaps, steps) => format!("{gaps} of {steps} steps were not observed; they are hatched and count as nothing."),
+        (gaps, steps) => format!("{gaps} of {steps} steps were not observed; they are grey and count as nothing."),
     }
 }
 

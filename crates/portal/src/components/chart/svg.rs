@@ -223,10 +223,9 @@ fn marks(chart: &Chart, out: &mut String) {
         let anchor = if part > 0.9 { " end" } else { "" };
         let _ = write!(
             out,
-            "<a class=\"mark {}\" href=\"{}\" aria-label=\"{}\"><line x1=\"{x}%\" y1=\"0\" x2=\"{x}%\" y2=\"{PLOT}\"/><text class=\"mark-label{anchor}\" x=\"{x}%\" y=\"11\">{}</text><title>{} UTC: {}</title></a>",
+            "<a class=\"mark {}\" href=\"{}\"><line x1=\"{x}%\" y1=\"0\" x2=\"{x}%\" y2=\"{PLOT}\"/><text class=\"mark-label{anchor}\" x=\"{x}%\" y=\"11\">{}</text><title>{} UTC: {}</title></a>",
             mark.tone.class(),
             text(&mark.href),
-            text(&mark.about),
             text(&mark.label),
             clock(mark.at),
             text(&mark.about)
