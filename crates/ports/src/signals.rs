@@ -92,13 +92,16 @@ pub struct Covered {
     pub from_zero: bool,
 }
 
-/// What a look at `at` covers, of counters that count since `since` and were last looked at at
-/// `before`: the time since the later of the two. `None` where nothing can be said: there is neither,
-/// or both are more than [`LOOK_SPAN_MAX`] ago.
-pub fn covered(before: Option<Time>, since: Time, at: Time) -> Option<Covered> {
+/// What a look at `at` covers, of counters that count since `since`, where the look before was at the
+/// first time of `before`, at counters since the second one. The same beginning means the same
+/// counters: then it is the time since the look before, whatever the clock says of which the beginning
+/// was read. Counters with another beginning are new. `None` where nothing can be said: nobody looked
+/// before and they are not new, or it is more than [`LOOK_SPAN_MAX`].
+pub fn covered(before: Option<(Time, Time)>, since: Time, at: Time) -> Option<Covered> {
     let (from, from_zero) = match before {
-        Some(before) if before >= since => (before, false),
-        _ => (since, true),
+        Some((last, same)) if same == since => (last, false),
+        Some((last, _)) => (if since > last && since < at { since } else { last }, true),
+        None => (since, true),
     };
     let span = at.since(from);
     (!span.is_zero() && span <= LOOK_SPAN_MAX).then_some(Covered { span, from_zero })
@@ -378,20 +381,25 @@ mod tests {
 
     #[test]
     fn a_look_covers_what_can_be_said() {
-        let check = |before: Option<i64>, since, now, expect: Option<(u64, bool)>| {
-            let got = covered(before.map(at), at(since), at(now)).map(|c| (c.span.as_secs(), c.from_zero));
+        let check = |before: Option<(i64, i64)>, since, now, expect: Option<(u64, bool)>| {
+            let before = before.map(|(last, same)| (at(last), at(same)));
+            let got = covered(before, at(since), at(now)).map(|c| (c.span.as_secs(), c.from_zero));
             assert_eq!(got, expect, "{before:?} {since} {now}");
         };
-        check(Some(100), 0, 105, Some((5, false)));
+        check(Some((100, 0)), 0, 105, Some((5, false)));
         // The gateway started in between: its own span is all that is known.
-        check(Some(100), 103, 105, Some((2, true)));
+        check(Some((100, 0)), 103, 105, Some((2, true)));
         // The first look at a young gateway, and at an old one.
         check(None, 100, 105, Some((5, true)));
         check(None, 0, 1000, None);
         // Nobody looked for too long.
-        check(Some(100), 0, 1000, None);
-        check(Some(105), 0, 105, None);
-        check(Some(110), 0, 105, None);
+        check(Some((100, 0)), 0, 1000, None);
+        check(Some((105, 0)), 0, 105, None);
+        check(Some((110, 0)), 0, 105, None);
+        // A gateway whose clock is wrong is known again, and one that is new is new.
+        check(None, 900, 105, None);
+        check(Some((100, 900)), 900, 105, Some((5, false)));
+        check(Some((100, 900)), 7, 105, Some((5, true)));
     }
 
     #[test]

@@ -50,14 +50,22 @@ struct State {
     usage: Book<UsageKey, Used, 3>,
     /// How long the gateway was observed: one series for all places.
     observed: Series<Observed, 1>,
-    /// When the gateway was last looked at, and what it had counted then.
-    counted: Option<(Time, HashMap<CounterKey, Counts>)>,
+    /// The last look at the gateway.
+    counted: Option<Counted>,
     /// When the instances were last looked at, and the processor time that they had used then.
     used: Option<(Time, HashMap<InstanceId, Option<u64>>)>,
     /// The first step that is kept in each resolution.
     floors: Each<u64>,
     /// The step in which was last looked what is to be forgotten.
     trimmed: u64,
+}
+
+/// What the gateway had counted when it was last looked at.
+#[derive(Debug)]
+struct Counted {
+    at: Time,
+    since: Time,
+    counts: HashMap<CounterKey, Counts>,
 }
 
 /// Microseconds.
@@ -176,7 +184,7 @@ impl Signals for Memory {
         let state = self.state.lock();
         let from = |(step_s, floor): (u64, u64)| (Duration::from_secs(step_s), time(floor.saturating_mul(step_s)));
         Ok(Holding {
-            requests_at: state.counted.as_ref().map(|(at, _)| *at),
+            requests_at: state.counted.as_ref().map(|counted| counted.at),
             usage_at: state.used.as_ref().map(|(at, _)| *at),
             instances: state.used.as_ref().map_or(0, |(_, used)| used.len()),
             series: state.requests.len().saturating_add(state.usage.len()),
@@ -216,11 +224,11 @@ impl View {
 impl State {
     /// Puts away what is new in a look at the gateway.
     fn count(&mut self, look: &GatewayLook) {
-        if self.counted.as_ref().is_some_and(|(at, _)| *at >= look.at) {
+        if self.counted.as_ref().is_some_and(|counted| counted.at >= look.at) {
             return;
         }
         let at_s = seconds(look.at);
-        let (before, last) = self.counted.take().unzip();
+        let (before, last) = self.counted.take().map(|last| ((last.at, last.since), last.counts)).unzip();
         let last = last.unwrap_or_default();
         let seen = covered(before, look.since, look.at);
         if let Some(seen) = seen {
@@ -244,7 +252,7 @@ impl State {
             }
             now.insert(key, counts);
         }
-        self.counted = Some((look.at, now));
+        self.counted = Some(Counted { at: look.at, since: look.since, counts: now });
     }
 
     /// Puts away what is new in a look at the instances.
@@ -258,7 +266,8 @@ impl State {
         for one in &look.instances {
             let known = last.get(&one.instance);
             now.insert(one.instance, one.cpu_us);
-            let Some(seen) = covered(before.filter(|_| known.is_some()), one.started, look.at) else { continue };
+            let before = before.filter(|_| known.is_some()).map(|at| (at, one.started));
+            let Some(seen) = covered(before, one.started, look.at) else { continue };
             let base = if seen.from_zero { Some(0) } else { known.copied().flatten() };
             let cpu_us = one.cpu_us.zip(base).map_or(0, |(now, base)| now.checked_sub(base).unwrap_or(now));
             let used = Used { observed: seen.span, cpu_us, memory: one.memory };

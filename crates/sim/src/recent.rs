@@ -52,7 +52,7 @@ impl Signals for Recent {
         let looks = self.gateway.lock();
         let mut before: Option<&GatewayLook> = None;
         for look in looks.iter() {
-            let seen = covered(before.map(|look| look.at), look.since, look.at);
+            let seen = covered(before.map(|look| (look.at, look.since)), look.since, look.at);
             let last = before.replace(look);
             let (Some(seen), Some(step)) = (seen, grid.index(look.at)) else { continue };
             observed[step] += seen.span;
@@ -85,7 +85,9 @@ impl Signals for Recent {
             for now in look.instances.iter().filter(|one| one.service == *service) {
                 let known = last
                     .and_then(|look| Some((look.at, look.instances.iter().find(|one| one.instance == now.instance)?)));
-                let Some(seen) = covered(known.map(|(at, _)| at), now.started, look.at) else { continue };
+                let Some(seen) = covered(known.map(|(at, _)| (at, now.started)), now.started, look.at) else {
+                    continue;
+                };
                 let base = if seen.from_zero { Some(0) } else { known.and_then(|(_, one)| one.cpu_us) };
                 let cpu_us = now.cpu_us.zip(base).map_or(0, |(now, base)| now.checked_sub(base).unwrap_or(now));
                 let key = (now.environment.clone(), now.process.clone(), now.instance, now.release);

@@ -140,7 +140,8 @@ fn a_deploy_is_watched_promoted_and_taken_back() {
         shop.edit("web.py", "b\"fine\\n\"", "b\"better\\n\"").expect("the fixture has it");
         let push = async { shop.push().await.and_then(e2e::Outcome::good).expect("the third release works") };
         let watch = async {
-            let moving = "/starting|shifting|verifying|draining|changing/i.test(document.querySelector('main').innerText)";
+            let moving =
+                "/starting|shifting|verifying|draining|changing/i.test(document.querySelector('main').innerText)";
             browser.until("the page tells that something is under way", moving).await;
             browser.until_text("release 3").await;
         };
@@ -175,7 +176,12 @@ fn a_deploy_is_watched_promoted_and_taken_back() {
         browser.until("a preview", "document.querySelector('main form[method=post] button') !== null").await;
         assert_eq!(newest(&house, "dev").await.0, rollout, "looking changes nothing");
         browser.click("main form[method=post] button").await;
-        browser.until("it leads to the way back", &format!("/rollouts\\/ro_/.test(location.pathname) && !location.pathname.endsWith('{rollout}')")).await;
+        browser
+            .until(
+                "it leads to the way back",
+                &format!("/rollouts\\/ro_/.test(location.pathname) && !location.pathname.endsWith('{rollout}')"),
+            )
+            .await;
         browser.until_text("succeeded").await;
         let answer = house.place.client.ask("shop-dev.localhost", "/healthz").await.expect("it answers");
         assert_eq!(answer.body, "fine\n", "the second release answers again");
@@ -210,7 +216,12 @@ fn the_first_service_is_made_without_leaving_the_page() {
         let house = House::new().await;
         let browser = Browser::start().await;
         house.sign_in(&browser, "owner").await;
-        browser.until("an empty installation leads to the beginning", "document.querySelector('main a[href^=\"/start\"]') !== null").await;
+        browser
+            .until(
+                "an empty installation leads to the beginning",
+                "document.querySelector('main a[href^=\"/start\"]') !== null",
+            )
+            .await;
         browser.click("main a[href^='/start']").await;
         browser.click("input[name=template][value='python-web']").await;
         browser.value("document.getElementById('service').value = ''").await;

@@ -73,6 +73,7 @@ pub async fn run(make: &(dyn Fn() -> Arc<dyn Signals> + Send + Sync)) {
     what_was_counted_is_the_difference(&*make()).await;
     nobody_asked_is_not_nobody_looked(&*make()).await;
     a_gateway_that_starts_again_begins_at_zero(&*make()).await;
+    a_gateway_with_a_wrong_clock_is_known_again(&*make()).await;
     the_first_look_at_an_old_gateway_is_a_beginning(&*make()).await;
     missed_looks_lose_no_request(&*make()).await;
     looks_come_once_and_in_order(&*make()).await;
@@ -114,6 +115,14 @@ async fn a_gateway_that_starts_again_begins_at_zero(signals: &dyn Signals) {
     let got = history(signals, 10, 40, 10).await;
     assert_eq!(shown(&got), [Some(10), Some(75), Some(4)]);
     assert_eq!(got.observed[1], secs(6), "what the first one counted at last is not known");
+}
+
+async fn a_gateway_with_a_wrong_clock_is_known_again(signals: &dyn Signals) {
+    let ahead = 1_000_000;
+    look(signals, 0, ahead, &[ok(1, 1, 50)]).await;
+    look(signals, 10, ahead, &[ok(1, 1, 55)]).await;
+    look(signals, 20, ahead + 1, &[ok(1, 1, 3)]).await;
+    assert_eq!(shown(&history(signals, 0, 30, 10).await), [None, Some(5), Some(3)]);
 }
 
 async fn the_first_look_at_an_old_gateway_is_a_beginning(signals: &dyn Signals) {
