@@ -14,7 +14,7 @@ mod size;
 mod time;
 
 pub use actor::Actor;
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use id::{BuildId, FactSeq, Generation, InstanceId, JobId, PersonId, ReleaseId, RolloutId, SourceId, TokenId};
 pub use name::{
     BadName, EnvironmentName, HostName, NeedName, PersonName, ProcessName, ServiceName, SettingName, TeamName,

@@ -1,3 +1,5 @@
+use std::sync::{Arc, OnceLock};
+
 use base::{Actor, Digest, Generation, Problem, Result, ServiceName, Time};
 use facts::Fact;
 use serde::Serialize;
@@ -24,8 +26,32 @@ pub struct RequestInfo {
     pub endpoint: &'static str,
     /// What the caller sent as `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// Digest of method, path, query and body.
-    pub digest: Digest,
+    /// Tells a repetition from another request under the same key.
+    pub digest: RequestDigest,
+}
+
+/// The digest of a request's method, path, query and body. Where the body is streamed, it is known
+/// when the body was read to its end, and not before.
+#[derive(Debug, Clone, Default)]
+pub struct RequestDigest(Arc<OnceLock<Digest>>);
+
+impl From<Digest> for RequestDigest {
+    fn from(digest: Digest) -> Self {
+        Self(Arc::new(OnceLock::from(digest)))
+    }
+}
+
+impl RequestDigest {
+    /// The body has come to its end. What was settled first stays.
+    pub fn settle(&self, digest: Digest) {
+        self.0.get_or_init(|| digest);
+    }
+
+    /// The digest; an `internal` problem while some of the body was not read.
+    pub fn get(&self) -> Result<Digest> {
+        let unread = || Problem::internal("body-unread", "a request was answered before its body was read to its end");
+        self.0.get().copied().ok_or_else(unread)
+    }
 }
 
 /// A reply with its version.
@@ -160,7 +186,7 @@ impl Ctx {
                 actor: self.actor().to_string(),
                 endpoint: request.endpoint.to_owned(),
                 key: key.clone(),
-                request_digest: request.digest.to_string(),
+                request_digest: request.digest.get()?.to_string(),
                 status: 200,
                 body: body.to_owned(),
             })

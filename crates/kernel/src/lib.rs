@@ -25,7 +25,7 @@ mod takeover;
 pub use admission::{Admission, Hook, Wish};
 pub use capability::{Capability, DoctorCheck};
 pub use config::{Config, has_password};
-pub use ctx::{Answer, Ctx, RequestInfo, all_latest, latest, latest_of, latest_with};
+pub use ctx::{Answer, Ctx, RequestDigest, RequestInfo, all_latest, latest, latest_of, latest_with};
 pub use driver::{Driver, ReconcilerReport};
 pub use endpoints::{Call, Endpoints, ErasedHandler, Event, EventStream, Mounted, RawCall, RawReply, event_stream};
 pub use housekeeping::housekeeping;
@@ -34,5 +34,5 @@ pub use permit::{Authority, Credential, Identity, Permit, RightsWatch, Role, Tar
 pub use platform::{Platform, Ports};
 pub use ports::ByteStream;
 pub use reconcile::{Outcome, Reconciler, Scope, ServiceReconciler};
-pub use store::idempotency_find;
+pub use store::{Stored, idempotency_find};
 pub use takeover::Takeover;

@@ -6,14 +6,16 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use base::limits::{API_BODY_BYTES_MAX, API_DEADLINE, SOURCE_BYTES_MAX};
-use base::{Digest, Problem, Result};
+use base::{Problem, Result};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, IF_MATCH};
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kernel::{ByteStream, Ctx, Mounted, Permit, Platform, RawCall, RawReply, RequestInfo, authorize};
+use kernel::{
+    ByteStream, Ctx, Mounted, Permit, Platform, RawCall, RawReply, RequestInfo, Stored, authorize, idempotency_find,
+};
 
 use crate::still::Still;
 use crate::{credential, idempotency, reply};
@@ -80,14 +82,10 @@ async fn carry_out(
     let if_match = if_match(&head.headers)?;
     kernel::room::admit(&row, &platform.config().data)?;
     let (json, stream) = take_body(platform, &row, &head, body).await?;
-    let info =
-        RequestInfo { id: id.to_owned(), endpoint: row.id, digest: digest(&head, &json), idempotency_key: key.clone() };
-    if let Some(key) = key
-        && let Some(reply) = earlier(platform, &permit, &row, &key, &info.digest).await?
-    {
-        return Ok((reply, true));
-    }
-    let call = RawCall {
+    let (digest, stream) = idempotency::digested(&head, &json, stream, key.is_some());
+    let info = RequestInfo { id: id.to_owned(), endpoint: row.id, digest: digest.clone(), idempotency_key: key };
+    let earlier = earlier(platform, &permit, &row, &info).await?;
+    let mut call = RawCall {
         path: params,
         query: head.uri.query().unwrap_or_default().to_owned(),
         json,
@@ -104,7 +102,13 @@ async fn carry_out(
         identity: permit.identity().clone(),
     };
     let ctx = Ctx::new(platform.clone(), permit, Some(info));
-    let work = (one.handler)(ctx, call);
+    let replayed = earlier.is_some();
+    let work = async move {
+        match earlier {
+            Some(earlier) => idempotency::again(earlier, call.stream.take(), &digest).await,
+            None => (one.handler)(ctx, call).await,
+        }
+    };
     let reply = match row.shape {
         Shape::Json | Shape::Events => work.await?,
         // What takes long to send is not taken any more once its sender has lost the right to it.
@@ -114,27 +118,14 @@ async fn carry_out(
             reply = work => reply?,
         },
     };
-    Ok((still.guard(reply), false))
+    Ok((still.guard(reply), replayed))
 }
 
-/// A public call has no actor whose key it could be.
-async fn earlier(
-    platform: &Platform,
-    permit: &Permit,
-    row: &Row,
-    key: &str,
-    digest: &Digest,
-) -> Result<Option<RawReply>> {
-    match row.access {
-        Access::Public => Ok(None),
-        _ => idempotency::earlier(platform, permit, row.id, key, digest).await,
-    }
-}
-
-fn digest(head: &Parts, json: &[u8]) -> Digest {
-    let mut text = format!("{} {}\n", head.method, head.uri).into_bytes();
-    text.extend_from_slice(json);
-    Digest::of(&text)
+/// What was answered before under the request's key. A public call has no actor whose key it could be.
+async fn earlier(platform: &Platform, permit: &Permit, row: &Row, info: &RequestInfo) -> Result<Option<Stored>> {
+    let (false, Some(key)) = (matches!(row.access, Access::Public), &info.idempotency_key) else { return Ok(None) };
+    let actor = permit.identity().actor.to_string();
+    idempotency_find(&mut platform.store().read().await?, &actor, row.id, key).await
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -40,7 +40,8 @@ async fn list_platform(
 ) -> Result<Answer<Page<Setting>>> {
     let rows = state::newest_of(&mut ctx.read().await?, None).await?;
     let rows = rows.into_iter().filter(|row| !row.removed).collect();
-    let Page { items, next } = super::page::cut(rows, &call.query, |row| row.name.to_string())?;
+    let Page { items, next } =
+        super::page::cut(rows, &call.query, |row: &SettingRow| row.name.to_string(), String::gt)?;
     let items = items.into_iter().map(|row| wire(row, vault)).collect::<Result<_>>()?;
     Ok(Page { items, next }.into())
 }

@@ -35,7 +35,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListTokens>) -> Result<Answer<Page
     let sessions = state::tokens_of(&mut read, me(&ctx)?, TokenKind::Session, TOKENS_MAX).await?;
     rows.extend(sessions.into_iter().filter(|row| row.is_good(ctx.now())));
     let tokens = rows.into_iter().map(TokenRow::wire).collect();
-    Ok(super::page::cut(tokens, &call.query, |token: &Token| token.token.to_string())?.into())
+    Ok(super::page::cut(tokens, &call.query, |token: &Token| token.token, TokenId::lt)?.into())
 }
 
 /// Issues a token that can do no more than the caller's own credential.

@@ -70,6 +70,42 @@ async fn many_at_once_with_one_key_have_one_effect() {
     assert_eq!(versions["items"].as_array().expect("items").len(), 5);
 }
 
+/// The archive of a site with this page.
+pub fn site(page: &str) -> Vec<u8> {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(page.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "index.html", page.as_bytes()).expect("memory");
+    tar.into_inner().and_then(flate2::write::GzEncoder::finish).expect("memory")
+}
+
+#[tokio::test]
+async fn another_archive_under_the_same_key_is_another_request() {
+    let place = Installation::new();
+    let admin = Api::admin(&place.up()).await;
+    admin.post("/v1/teams/main/services", json!({ "service": "page" })).await.ok();
+    let send = async |key: &str, archive: Vec<u8>| {
+        let request = admin.request(Method::POST, "/v1/services/page/sources").header("idempotency-key", key);
+        let request = request.header("content-type", "application/gzip");
+        Reply::of(request.body(archive).send().await.expect("an answer")).await
+    };
+    let first = send("u1", site("one")).await;
+    let same = send("u1", site("one")).await;
+    assert_eq!((first.status.as_u16(), first.header("idempotency-replayed")), (200, ""), "{}", first.text);
+    assert_eq!((same.status.as_u16(), same.header("idempotency-replayed")), (200, "true"), "{}", same.text);
+    assert_eq!(first.json(), same.json());
+    for other in [site("two"), Vec::new(), [site("one"), b"more".to_vec()].concat()] {
+        let other = send("u1", other).await;
+        assert_eq!((other.status.as_u16(), other.code().as_str()), (422, "idempotency-key-reused"), "{}", other.text);
+    }
+    let fresh = send("u2", site("two")).await;
+    assert_eq!((fresh.status.as_u16(), fresh.header("idempotency-replayed")), (200, ""), "{}", fresh.text);
+    assert_ne!(fresh.json()["source"], first.json()["source"]);
+    let builds = admin.get("/v1/services/page/builds").await.ok();
+    assert_eq!(builds["items"].as_array().expect("items").len(), 2, "{builds}");
+}
+
 #[tokio::test]
 async fn who_changes_what_has_changed_is_told() {
     let place = Installation::new();
@@ -139,5 +175,39 @@ async fn pages_make_the_whole() {
         for size in [1, 7, whole.len()] {
             assert_eq!(walk(&admin, path, size).await, whole, "{path} in pages of {size}");
         }
+    }
+}
+
+/// Every list goes on from where its cursor stood, also when the item that it names was removed.
+#[tokio::test]
+async fn a_cursor_outlives_its_item() {
+    let place = Installation::new();
+    let admin = Api::admin(&place.up()).await;
+    let mut tokens = Vec::new();
+    for n in 0..3 {
+        admin.post("/v1/teams", json!({ "team": format!("t{n}") })).await.ok();
+        admin.post("/v1/people", json!({ "person": format!("p{n}") })).await.ok();
+        admin.post("/v1/teams/main/services", json!({ "service": format!("s{n}") })).await.ok();
+        let token = admin.post("/v1/tokens", json!({ "name": format!("k{n}") })).await.ok();
+        tokens.push(token["token"]["token"].as_str().expect("an id").to_owned());
+    }
+    let remove = async |path: &str| {
+        admin.send(Method::DELETE, path, None).await.ok();
+    };
+    let rest = async |path: &str, after: &str, field: &str| -> Vec<String> {
+        let page = admin.get(&format!("{path}?limit=500&after={after}")).await.ok();
+        let items = page["items"].as_array().expect("items").clone();
+        items.iter().map(|item| item[field].as_str().expect("a name").to_owned()).collect()
+    };
+    for (path, field, name) in [
+        ("/v1/teams", "team", "t1"),
+        ("/v1/people", "person", "p1"),
+        ("/v1/services", "service", "s1"),
+        ("/v1/tokens", "token", &*tokens[1]),
+    ] {
+        let before = rest(path, name, field).await;
+        assert!(!before.is_empty() && before.iter().all(|item| item != name), "{path} behind {name}: {before:?}");
+        remove(&format!("{path}/{name}")).await;
+        assert_eq!(rest(path, name, field).await, before, "{path} behind {name}, which was removed");
     }
 }

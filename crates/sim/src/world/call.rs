@@ -192,7 +192,7 @@ impl World {
             id: id.to_owned(),
             endpoint: mounted.row.id,
             idempotency_key: Some(key.to_owned()).filter(|_| mounted.row.method.is_mutating()),
-            digest: Digest::of(format!("{request:?}").as_bytes()),
+            digest: Digest::of(format!("{request:?}").as_bytes()).into(),
         };
         let credential = Credential::Token(token.clone());
         Ok(serve(life.platform.clone(), mounted, credential, request.clone(), info))
