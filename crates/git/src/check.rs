@@ -12,6 +12,7 @@ use gix::bstr::ByteSlice as _;
 use gix::objs::{CommitRef, TagRef};
 
 use crate::fault;
+use crate::modules;
 use crate::pack::Kind;
 use crate::resolve::Resolved;
 use crate::store::Store;
@@ -33,6 +34,16 @@ pub(crate) struct Check<'s> {
     shallow: bool,
     pointers: u64,
     submodules: BTreeSet<String>,
+    /// Every version of `.gitmodules` that a tree of the pack names: at most one for each tree.
+    modules: BTreeSet<ObjectId>,
+}
+
+/// What is known of a sound pack.
+pub(crate) struct Checked {
+    /// What the person should know.
+    pub notes: Vec<String>,
+    /// Files whose content has to be looked at once it can be read.
+    pub modules: BTreeSet<ObjectId>,
 }
 
 impl<'s> Check<'s> {
@@ -45,6 +56,7 @@ impl<'s> Check<'s> {
             shallow,
             pointers: 0,
             submodules: BTreeSet::new(),
+            modules: BTreeSet::new(),
         }
     }
 
@@ -57,6 +69,9 @@ impl<'s> Check<'s> {
             }
             Kind::Tree => {
                 for entry in tree::parse(data).map_err(|e| unsound(kind, id, &e))? {
+                    if entry.mode.kind() == Some(Kind::Blob) && modules::is_modules(entry.name) {
+                        self.modules.insert(entry.id);
+                    }
                     match entry.mode.kind() {
                         Some(kind) => self.need(entry.id, kind)?,
                         None if self.submodules.len() < SUBMODULES_TOLD_MAX => {
@@ -73,8 +88,7 @@ impl<'s> Check<'s> {
     }
 
     /// All objects were looked at: what is needed must be among them, as what it is needed.
-    /// Returns what the person should know about an accepted push.
-    pub(crate) fn finish(self, pack: &Resolved) -> Result<Vec<String>> {
+    pub(crate) fn finish(self, pack: &Resolved) -> Result<Checked> {
         for (id, kind) in &self.needed {
             match pack.kind(id) {
                 Some(found) if found == *kind => {}
@@ -91,7 +105,7 @@ impl<'s> Check<'s> {
             notes
                 .push(format!("`{name}` is a submodule: its content is not here (`git subtree add` puts it into git)"));
         }
-        Ok(notes)
+        Ok(Checked { notes, modules: self.modules })
     }
 
     fn commit(&mut self, id: &ObjectId, data: &[u8]) -> Result<()> {

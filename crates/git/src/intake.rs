@@ -10,9 +10,10 @@ use ports::ReceiveLimits;
 
 use crate::Shared;
 use crate::body::Body;
-use crate::check::Check;
+use crate::check::{Check, Checked};
 use crate::internal;
 use crate::layout::Repository;
+use crate::modules;
 use crate::quarantine::Quarantine;
 use crate::resolve;
 use crate::scan::{Scan, Scanned};
@@ -75,8 +76,11 @@ pub(crate) fn build(
     let mut check = Check::new(&store, scanned.entries.len(), shallow);
     let resolved =
         resolve::resolve(&mut file, scanned, &store, limits, &mut |id, kind, data| check.object(id, kind, data))?;
-    let notes = check.finish(&resolved)?;
+    let Checked { notes, modules } = check.finish(&resolved)?;
     quarantine.index(&file, &resolved)?;
+    if !modules.is_empty() {
+        modules::check(&quarantine.store()?, modules)?;
+    }
     Ok((quarantine, notes))
 }
 

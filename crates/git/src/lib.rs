@@ -14,6 +14,7 @@ mod idx;
 mod intake;
 mod land;
 mod layout;
+mod modules;
 mod pack;
 mod packet;
 mod program;

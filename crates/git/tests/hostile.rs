@@ -157,6 +157,45 @@ async fn packs_that_are_not_complete() {
     assert_eq!(server.state("shop").lines().count(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn submodules_that_harm_whoever_clones_are_refused() {
+    if !has_git() {
+        return;
+    }
+    let (server, main) = prepared().await;
+    let stored: ObjectId = main.parse().unwrap();
+    let with = |name: &str, text: &[u8]| {
+        let mut pack = Pack::default();
+        let blob = pack.add(BLOB, text);
+        let tree = pack.add(TREE, &tree(&[("100644", name.as_bytes(), blob)]));
+        (pack.add(COMMIT, &commit(tree, &[stored])), pack.bytes())
+    };
+    let evil = b"[submodule \"x\"]\n\tpath = x\n\turl = -u./payload\n";
+    for (name, text, says) in [
+        (".gitmodules", &evil[..], "the url `-u./payload`"),
+        (".gitModules", evil, "the url `-u./payload`"),
+        (".gitmodules", b"[submodule \"../../x\"]\n\tpath = x\n\turl = y\n", "the name `../../x`"),
+        (".gitmodules", b"[submodule \"x\"]\n\tpath = -x\n", "the path `-x`"),
+        (".gitmodules", b"[submodule \"x\"]\n\tupdate = !sh\n", "a command"),
+        (".gitmodules", b"[submodule", "cannot be read"),
+    ] {
+        let (tip, bytes) = with(name, text);
+        check_pack(&server, tip, &bytes, says).await;
+    }
+    // As any other file it is harmless; and then it is here, when a tree makes it one.
+    let (tip, bytes) = with("notes", evil);
+    let said = push(&server, &[(ZERO, &tip.to_string(), "refs/heads/notes")], &bytes).await;
+    assert!(said.contains("ok refs/heads/notes"), "{said}");
+    let mut pack = Pack::default();
+    let tree = pack.add(TREE, &tree(&[("100644", b".gitmodules", id(BLOB, evil))]));
+    let tip = pack.add(COMMIT, &commit(tree, &[stored]));
+    check_pack(&server, tip, &pack.bytes(), "the url `-u./payload`").await;
+    // The plain one is taken.
+    let (tip, bytes) = with(".gitmodules", b"[submodule \"x\"]\n\tpath = x\n\turl = https://example.org/x\n");
+    let said = push(&server, &[(ZERO, &tip.to_string(), "refs/heads/good")], &bytes).await;
+    assert!(said.contains("ok refs/heads/good"), "{said}");
+}
+
 fn tag(target: ObjectId, kind: &str) -> Vec<u8> {
     let who = "Ada <ada@example.org> 1790000000 +0000";
     format!("object {target}\ntype {kind}\ntag v1\ntagger {who}\n\nmessage\n").into_bytes()

@@ -1,12 +1,12 @@
 //! Sources on their way into the object store, and what detection has to see of them.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use api::manifest;
 use base::limits::{MANIFEST_BYTES_MAX, SOURCE_BYTES_MAX, SOURCE_FILES_MAX, SOURCE_UNPACKED_BYTES_MAX};
 use base::{Problem, Result, SourceId};
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use kernel::Ctx;
 use ports::ByteStream;
 
@@ -34,8 +34,8 @@ pub(super) async fn store(ctx: &Ctx, source: SourceId, content: ByteStream, pack
     let most = if packed == Packed::Gzip { SOURCE_BYTES_MAX } else { ARCHIVE_BYTES_MAX };
     let read = Blocking::new(content, most);
     let check = blocking(move || match packed {
-        Packed::Gzip => check(MultiGzDecoder::new(read), pieces),
-        Packed::Plain => check(read, pieces),
+        Packed::Gzip => unpacked(read, pieces, ARCHIVE_BYTES_MAX),
+        Packed::Plain => check(read, pieces, ARCHIVE_BYTES_MAX),
     });
     let objects = &ctx.platform().ports().objects;
     let key = source_key(source);
@@ -54,8 +54,33 @@ pub(super) async fn store(ctx: &Ctx, source: SourceId, content: ByteStream, pack
     }
 }
 
-fn check(read: impl Read, pieces: Pieces) -> Result<()> {
-    let mut tee = Tee { read, pieces, left: ARCHIVE_BYTES_MAX };
+/// What people send by mistake, by its first bytes.
+const OTHERS: [(&str, &[u8]); 7] = [
+    ("a zip archive", b"PK\x03\x04"),
+    ("an empty zip archive", b"PK\x05\x06"),
+    ("a zstd stream", b"\x28\xb5\x2f\xfd"),
+    ("an xz stream", b"\xfd7zXZ\0"),
+    ("a bzip2 stream", b"BZh"),
+    ("a 7z archive", b"7z\xbc\xaf\x27\x1c"),
+    ("a rar archive", b"Rar!"),
+];
+
+/// Decompresses while it checks; at most `most` bytes come of it.
+fn unpacked(read: impl Read, pieces: Pieces, most: u64) -> Result<()> {
+    let mut read = BufReader::new(read);
+    // A failure to read is told by whoever reads on.
+    let first = read.fill_buf().unwrap_or_default();
+    if let Some((what, _)) = OTHERS.iter().find(|(_, begin)| first.starts_with(begin)) {
+        let problem = Problem::invalid("bad-gzip", format!("the body is {what}, not a gzip-compressed tar"))
+            .hint("pack it with `tar -czf source.tar.gz .`, or send it with `orlop deploy`");
+        pieces.fail(problem.clone());
+        return Err(problem);
+    }
+    check(MultiGzDecoder::new(read), pieces, most)
+}
+
+fn check(read: impl Read, pieces: Pieces, most: u64) -> Result<()> {
+    let mut tee = Tee { read, pieces, left: most, most };
     let walked = walk(&mut tee, SOURCE_UNPACKED_BYTES_MAX, |_, _| Ok(())).and_then(|(files, _)| {
         if files == 0 {
             return Err(Problem::unprocessable("empty-source", "there is no file in the source")
@@ -78,6 +103,7 @@ struct Tee<R> {
     read: R,
     pieces: Pieces,
     left: u64,
+    most: u64,
 }
 
 impl<R: Read> Read for Tee<R> {
@@ -89,7 +115,7 @@ impl<R: Read> Read for Tee<R> {
             _ => e,
         })?;
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            let most = base::Bytes(ARCHIVE_BYTES_MAX);
+            let most = base::Bytes(self.most);
             io::Error::other(Problem::too_large("source-too-large", format!("it has more than {most} when unpacked")))
         })?;
         self.pieces.write_all(out.get(..read).unwrap_or_default())?;
@@ -149,4 +175,49 @@ fn wanted(item: &Item, content: &mut dyn Read) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     content.take(most).read_to_end(&mut bytes).map_err(|e| problem_of(e, "read the source"))?;
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// The code of the refusal, and how many bytes were handed on before it.
+    async fn bomb(body: Vec<u8>, most: u64) -> (String, usize) {
+        let (pieces, mut out) = piped();
+        let check = tokio::task::spawn_blocking(move || unpacked(body.as_slice(), pieces, most));
+        let mut bytes = 0;
+        while let Some(Ok(piece)) = out.next().await {
+            bytes += piece.len();
+        }
+        (check.await.unwrap().unwrap_err().code.into_owned(), bytes)
+    }
+
+    #[tokio::test]
+    async fn a_gzip_bomb_is_refused_before_it_has_grown() {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(32 << 20);
+        header.set_mode(0o644);
+        header.as_mut_bytes()[..4].copy_from_slice(b"zero");
+        header.set_cksum();
+        let whole = [header.as_bytes().to_vec(), vec![0; 32 << 20]].concat();
+        header.set_size(0);
+        header.set_cksum();
+        let padding = [header.as_bytes().to_vec(), vec![0; 32 << 20]].concat();
+        // In a file, behind the end of the archive, and in many members (RFC 1952 §2.2).
+        let members = [gzip(&whole[..1024]), gzip(&whole[1024..])].concat();
+        for body in [gzip(&whole), gzip(&padding), members] {
+            assert!(body.len() < 64 << 10, "it is small when packed: {}", body.len());
+            let (code, handed_on) = bomb(body, 1 << 20).await;
+            assert_eq!(code, "source-too-large");
+            assert!(handed_on <= 1 << 20, "{handed_on} bytes were handed on");
+        }
+    }
 }

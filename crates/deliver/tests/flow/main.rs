@@ -2,6 +2,7 @@
 
 mod builds;
 mod foresight;
+mod hostile;
 mod keeping;
 mod ports;
 mod pushes;
