@@ -34,6 +34,21 @@ pub(crate) fn cursor(operation: &str) -> Option<&'static str> {
     })
 }
 
+/// Texts of the query: whatever can be stored.
+const NO_NUL: &str = r"^[^\u0000]*$";
+/// A description: one line, or nothing.
+const DESCRIPTION: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+/// Longest description, characters.
+const DESCRIPTION_CHARS_MAX: u32 = 200;
+
+/// Says of a text in the query that nothing else is said of what it may hold.
+pub(crate) fn storable(schema: &mut Value) {
+    let is_text = schema["type"] == "string" || schema["type"].as_array().is_some_and(|t| t.contains(&"string".into()));
+    if let (true, Value::Object(map)) = (is_text, schema) {
+        map.entry("pattern").or_insert(NO_NUL.into());
+    }
+}
+
 /// Says of schemas what their types cannot.
 pub(crate) fn beyond_types(schemas: &mut Map<String, Value>) {
     let mut put = |at: &str, key: &str, value: Value| {
@@ -45,6 +60,10 @@ pub(crate) fn beyond_types(schemas: &mut Map<String, Value>) {
     };
     put("NewToken/properties/name", "pattern", LINE.into());
     put("NewRollout", "oneOf", one_way_to_roll_out());
+    for schema in ["NewService", "ServiceChange"] {
+        put(&format!("{schema}/properties/description"), "pattern", DESCRIPTION.into());
+        put(&format!("{schema}/properties/description"), "maxLength", DESCRIPTION_CHARS_MAX.into());
+    }
 }
 
 /// Exactly one of `release`, `from`, `rollback`, `restart`; only `rollback` may come with `release`.

@@ -97,6 +97,7 @@ fn operation(row: &Row, about: &Describe) -> Value {
         if let Some(form) = forms::cursor(row.id) {
             parameters.iter_mut().filter(|p| p["name"] == "after").for_each(|p| p["schema"]["pattern"] = form.into());
         }
+        parameters.iter_mut().filter(|p| p["in"] == "query").for_each(|p| forms::storable(&mut p["schema"]));
     }
     if row.method.is_mutating() && row.shape != Shape::Raw {
         parameters.push(header(

@@ -6,20 +6,21 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::*;
 
-fn text(description: &str, pattern: Option<&str>, example: &str) -> RefOr<Schema> {
+fn text(description: &str, pattern: Option<&str>, length_max: Option<usize>, example: &str) -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::String))
         .description(Some(description))
         .pattern(pattern)
+        .max_length(length_max)
         .examples([serde_json::Value::from(example)])
         .into()
 }
 
 macro_rules! words {
-    ($($name:ident: $description:expr, $pattern:expr, $example:literal;)*) => {$(
+    ($($name:ident: $description:expr, $pattern:expr, $(at most $length:literal,)? $example:literal;)*) => {$(
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                text($description, $pattern, $example)
+                text($description, $pattern, None$(.or(Some($length)))?, $example)
             }
         }
 
@@ -35,15 +36,15 @@ macro_rules! words {
 const LABEL: &str = "^[a-z](-?[a-z0-9])*$";
 
 words! {
-    ServiceName: ServiceName::RULE, Some(LABEL), "checkout";
-    TeamName: TeamName::RULE, Some(LABEL), "payments";
-    EnvironmentName: EnvironmentName::RULE, Some("^[a-z][a-z0-9]*(-[0-9]+)?$"), "dev";
-    ProcessName: ProcessName::RULE, Some(LABEL), "web";
-    NeedName: NeedName::RULE, Some(LABEL), "inventory";
-    TemplateName: TemplateName::RULE, Some(LABEL), "web";
-    SettingName: SettingName::RULE, Some("^[A-Z][A-Z0-9_]*$"), "LOG_LEVEL";
-    PersonName: PersonName::RULE, Some("^[a-z][a-z0-9._+@-]*$"), "ada";
-    HostName: HostName::RULE, None, "shop.example.com";
+    ServiceName: ServiceName::RULE, Some(LABEL), at most 40, "checkout";
+    TeamName: TeamName::RULE, Some(LABEL), at most 40, "payments";
+    EnvironmentName: EnvironmentName::RULE, Some("^[a-z][a-z0-9]*(-[0-9]+)?$"), at most 16, "dev";
+    ProcessName: ProcessName::RULE, Some(LABEL), at most 30, "web";
+    NeedName: NeedName::RULE, Some(LABEL), at most 40, "inventory";
+    TemplateName: TemplateName::RULE, Some(LABEL), at most 40, "web";
+    SettingName: SettingName::RULE, Some("^[A-Z][A-Z0-9_]*$"), at most 128, "LOG_LEVEL";
+    PersonName: PersonName::RULE, Some("^[a-z][a-z0-9._+@-]*$"), at most 64, "ada";
+    HostName: HostName::RULE, None, at most 253, "shop.example.com";
     Actor: "who did it: `person:NAME`, `platform:PART` or `anonymous`", None, "person:ada";
     Digest: "the SHA-256 of some bytes", Some("^sha256:[0-9a-f]{64}$"),
         "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

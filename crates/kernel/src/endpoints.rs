@@ -198,6 +198,10 @@ fn typed<E: Endpoint>(raw: &RawCall) -> Result<Call<E>> {
 }
 
 fn from_form<T: DeserializeOwned>(text: &str, place: &str) -> Result<T> {
+    if text.contains("%00") {
+        let what = "it holds the character U+0000, which cannot be stored";
+        return Err(Problem::unprocessable("nul-in-text", what).at(place));
+    }
     serde_urlencoded::from_str(text).map_err(|e| Problem::unprocessable("bad-parameter", e).at(place))
 }
 

@@ -150,7 +150,6 @@ fn at_version(row: ServiceRow, if_match: Option<i64>) -> Result<ServiceRow> {
 }
 
 fn description(text: &str) -> Result<String> {
-    let text = text.trim();
     if text.chars().count() > DESCRIPTION_CHARS_MAX || text.chars().any(char::is_control) {
         return Err(Problem::unprocessable(
             "bad-description",
@@ -158,7 +157,7 @@ fn description(text: &str) -> Result<String> {
         )
         .at("body.description"));
     }
-    Ok(text.to_owned())
+    Ok(text.trim().to_owned())
 }
 
 async fn save(ctx: &Ctx, mut tx: Tx, mut row: ServiceRow) -> Result<Answer<Service>> {

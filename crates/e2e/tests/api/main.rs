@@ -5,6 +5,7 @@ mod foreign;
 mod problems;
 mod repeats;
 mod revoked;
+mod schemathesis;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

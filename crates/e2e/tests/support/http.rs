@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::Up;
+use crate::support::{Installation, Up};
 
 /// A client of one installation with one credential.
 #[derive(Clone)]
@@ -68,10 +68,21 @@ impl Api {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// The same credential at another address.
+    pub fn at(&self, up: &Up) -> Self {
+        Self { url: up.url.clone(), ..self.clone() }
+    }
+
     /// Signs in with a one-time code.
     pub async fn sign_in(&self, code: &str) -> Self {
         let said = self.send(Method::POST, "/v1/sign-in", Some(json!({ "code": code }))).await.ok();
         self.with(said["secret"].as_str().expect("a token"))
+    }
+
+    /// Lets the command line act as the same person, where that is the admin.
+    pub async fn sign_in_cli(&self, place: &Installation) {
+        let link = self.send(Method::POST, "/v1/people/admin/sign-in", None).await.ok();
+        place.orlop(["login", &self.url, "--code", link["code"].as_str().expect("a code")]).ok();
     }
 
     /// The admin that `orlop up` lets in.
