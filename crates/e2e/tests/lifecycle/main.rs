@@ -7,6 +7,8 @@ mod doors;
 mod load;
 mod network;
 mod ordinary;
+mod removal;
+mod stale;
 mod starts;
 #[path = "../support/mod.rs"]
 mod support;
