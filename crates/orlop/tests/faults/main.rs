@@ -9,6 +9,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "starts the C compiler, itself as a child, and git")]
 
+mod engine;
+mod gateway;
 mod play;
 
 use std::collections::BTreeMap;
@@ -86,11 +88,19 @@ fn run(shim: &Path, play: Play, home: &Path, op: &str, error: &str, n: u64) -> T
     let log = home.join("log");
     let data = home.join("data");
     std::fs::create_dir_all(&data).expect("a folder can be made");
+    // What the engine starts inherits nothing: it is told which library to put in between. What an
+    // instance sees below `root` is made in memory, by a process that cannot write the log.
+    let (library, below, not) = match play.is_elsewhere() {
+        true => ("FAULT_SHIM", data.join("engine/instances"), "/root/"),
+        false => ("LD_PRELOAD", data.clone(), ""),
+    };
     let output = Command::new(std::env::current_exe().expect("this program has a path"))
         .args(["--exact", "play::child", "--ignored", "--nocapture"])
-        .env("LD_PRELOAD", shim)
+        .env(library, shim)
         .env("FAULT_PLAY", play.name())
-        .env("FAULT_DIR", &data)
+        .env("FAULT_DATA", &data)
+        .env("FAULT_DIR", &below)
+        .env("FAULT_NOT", not)
         .env("FAULT_OP", op)
         .env("FAULT_ERRNO", error)
         .env("FAULT_N", n.to_string())
@@ -122,7 +132,9 @@ async fn every_fault(play: Play) {
                 let told = run(&shim, play, home.path(), op, error, n);
                 let what = format!("{}, {op} {n} with {error}: {:?}", play.name(), told.lines);
                 let fired = told.of("fired").count() > 0;
-                assert!(told.lies().is_empty(), "{what}: acknowledged although an fsync failed: {:?}", told.lies());
+                // A keeper's state is what is seen of an instance, not a promise: it is written again.
+                let lies = if play.is_elsewhere() { Vec::new() } else { told.lies() };
+                assert!(lies.is_empty(), "{what}: acknowledged although an fsync failed: {lies:?}");
                 let acked: Vec<&str> = told.of("ack").collect();
                 if let Err(problem) = play.verify(&home.path().join("data"), &acked).await {
                     panic!("{what}: {problem}");
@@ -164,6 +176,21 @@ async fn the_master_key_is_whole_or_not_there() {
 #[tokio::test]
 async fn a_push_that_was_acknowledged_is_there() {
     every_fault(Play::Git).await;
+}
+
+#[tokio::test]
+async fn the_gateway_serves_what_it_acknowledged() {
+    every_fault(Play::Gateway).await;
+}
+
+#[tokio::test]
+async fn the_engine_loses_no_instance_and_unpacks_whole_or_not() {
+    every_fault(Play::Engine).await;
+}
+
+#[tokio::test]
+async fn a_keeper_tells_the_truth_on_a_disk_that_fails() {
+    every_fault(Play::Keeper).await;
 }
 
 /// A checker is tried on what it must notice.

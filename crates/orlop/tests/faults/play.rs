@@ -21,6 +21,11 @@ pub enum Play {
     Objects,
     Key,
     Git,
+    Gateway,
+    /// The engine, with keepers that are well.
+    Engine,
+    /// A keeper, started by an engine that is well.
+    Keeper,
 }
 
 /// Things that each play does.
@@ -33,6 +38,9 @@ impl Play {
             Self::Objects => "objects",
             Self::Key => "master key",
             Self::Git => "git",
+            Self::Gateway => "gateway",
+            Self::Engine => "engine",
+            Self::Keeper => "keeper",
         }
     }
 
@@ -42,7 +50,14 @@ impl Play {
             Self::Store | Self::Objects => MANY,
             Self::Key => 1,
             Self::Git => 2,
+            Self::Gateway => crate::gateway::LAST as usize,
+            Self::Engine | Self::Keeper => 3,
         }
+    }
+
+    /// Whether the calls fail in what this program starts, and not in itself.
+    pub const fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Keeper)
     }
 
     async fn act(self, data: &Path) {
@@ -51,6 +66,8 @@ impl Play {
             Self::Objects => objects(data).await,
             Self::Key => key(data),
             Self::Git => git(data).await,
+            Self::Gateway => crate::gateway::act(data).await,
+            Self::Engine | Self::Keeper => crate::engine::act(data).await,
         }
     }
 
@@ -61,6 +78,8 @@ impl Play {
             Self::Objects => verify_objects(data, acked).await,
             Self::Key => verify_key(data, acked),
             Self::Git => verify_git(data, acked),
+            Self::Gateway => crate::gateway::verify(data, acked).await,
+            Self::Engine | Self::Keeper => crate::engine::verify(data, acked).await,
         }
     }
 }
@@ -70,20 +89,20 @@ impl Play {
 #[ignore = "is started by the other tests, behind the library that fails calls"]
 async fn child() {
     let variable = |name: &str| std::env::var(name).ok();
-    let (Some(name), Some(data)) = (variable("FAULT_PLAY"), variable("FAULT_DIR")) else { return };
-    let plays = [Play::Store, Play::Objects, Play::Key, Play::Git];
+    let (Some(name), Some(data)) = (variable("FAULT_PLAY"), variable("FAULT_DATA")) else { return };
+    let plays = [Play::Store, Play::Objects, Play::Key, Play::Git, Play::Gateway, Play::Engine, Play::Keeper];
     let play = plays.into_iter().find(|play| play.name() == name).expect("the name of a play");
     play.act(Path::new(&data)).await;
 }
 
 /// A line in the log, in the order of what happens.
-fn say(word: &str, what: impl std::fmt::Display) {
+pub fn say(word: &str, what: impl std::fmt::Display) {
     let path = std::env::var("FAULT_LOG").expect("a child has a log");
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).expect("the log can be opened");
     writeln!(file, "{word} {what}").expect("the log is not below the folder where calls fail");
 }
 
-fn tell<T>(what: impl std::fmt::Display, outcome: Result<T>) -> Option<T> {
+pub fn tell<T>(what: impl std::fmt::Display, outcome: Result<T>) -> Option<T> {
     match outcome {
         Ok(value) => {
             say("ack", what);
@@ -96,7 +115,7 @@ fn tell<T>(what: impl std::fmt::Display, outcome: Result<T>) -> Option<T> {
     }
 }
 
-fn broken(what: impl Into<String>) -> Problem {
+pub fn broken(what: impl Into<String>) -> Problem {
     Problem::internal("broken", what.into())
 }
 

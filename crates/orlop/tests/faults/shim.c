@@ -2,6 +2,7 @@
  * below one folder fail. What happens is noted in a log, in the order in which it happens.
  *
  *   FAULT_DIR    only files below this folder count
+ *   FAULT_NOT    but none whose path has this in it
  *   FAULT_OP     write, fsync or rename
  *   FAULT_N      which one, counted from 1 in this process; 0: none
  *   FAULT_ERRNO  EIO: that one fails. ENOSPC: that one does half of its work, and all later ones fail
@@ -24,8 +25,16 @@ enum verdict { GO, HALF, FAIL };
 static long count;
 
 static int below(const char *path) {
-    const char *dir = getenv("FAULT_DIR");
-    return dir && path && strncmp(path, dir, strlen(dir)) == 0;
+    const char *dir = getenv("FAULT_DIR"), *not = getenv("FAULT_NOT");
+    char here[PATH_MAX + 1];
+    if (!dir || !path) return 0;
+    /* A relative path lies where the program is. */
+    if (path[0] != '/') {
+        long length = syscall(SYS_getcwd, here, PATH_MAX);
+        if (length <= 0) return 0;
+        path = here;
+    }
+    return strncmp(path, dir, strlen(dir)) == 0 && !(not && *not && strstr(path, not));
 }
 
 static enum verdict judge(const char *op, const char *path, int *error) {
