@@ -113,6 +113,23 @@ pub fn snapshot(data: &[u8]) {
     assert!(again.is_ok_and(|again| book.has_all(&again)), "what was written is not what was read");
 }
 
+/// Answers of instances: read strictly, and the same however their bytes are cut.
+///
+/// # Panics
+/// Where pieces change what is said, or more is passed on than came.
+pub fn answers(data: &[u8]) {
+    crate::upstream::fuzz::answers(data);
+}
+
+/// What lies in the empty folder `place` when a gateway starts: whatever it is, what is found can be
+/// stored, and is found again as the same.
+///
+/// # Panics
+/// Where that does not hold.
+pub fn kept(data: &[u8], place: &std::path::Path) {
+    crate::keep::fuzz::kept(data, place);
+}
+
 /// What the control plane and the gateway say to each other.
 pub fn admin(data: &[u8]) {
     crate::admin::fuzz(data);

@@ -1,5 +1,7 @@
 //! What survives on disk: the last good snapshot, the one before it, and the changes since.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod journal;
 
 use std::fs::{self, File};

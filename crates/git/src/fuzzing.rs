@@ -151,3 +151,11 @@ pub fn small_forms(data: &[u8]) {
         assert!(head.bytes <= data.len(), "a head beyond its bytes");
     }
 }
+
+/// A `.gitmodules`: refused in words that a terminal may show, or harmless.
+///
+/// # Panics
+/// Where it is neither.
+pub fn modules(data: &[u8]) {
+    crate::modules::fuzz(data);
+}

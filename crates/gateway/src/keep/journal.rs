@@ -10,7 +10,7 @@ use ports::SnapshotChange;
 use super::{HEAD, SNAPSHOT_BYTES_MAX, TAIL};
 use crate::table::Book;
 
-const MIDDLE: &str = "\",\"change\":";
+pub(super) const MIDDLE: &str = "\",\"change\":";
 
 /// Writes a change behind the first `at` bytes, durably; whatever was there behind them was not
 /// whole and goes. Returns the new length.

@@ -8,7 +8,7 @@ use crate::proxy::UpBody;
 /// Head of an answer, bytes.
 const HEAD_BYTES_MAX: usize = 256 << 10;
 /// Header lines of an answer.
-const FIELDS_MAX: usize = 100;
+pub(super) const FIELDS_MAX: usize = 100;
 /// Trailer section of an answer, bytes.
 const TRAILER_BYTES_MAX: usize = 8 << 10;
 

@@ -3,6 +3,8 @@
 //! as the gate frames what clients send: an answer that is not valid is never passed on.
 
 mod conn;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod head;
 mod reply;
 mod upload;
