@@ -44,6 +44,10 @@ endpoints! {
     IssueToken = "issueToken": Post "/v1/tokens", Access::SignedIn, Json { body: NewToken, reply: IssuedToken }
     /// Revokes one of the caller's tokens; platform admins may revoke any.
     RevokeToken = "revokeToken": Delete "/v1/tokens/{token}", Access::SignedIn, Json { path: TokenPath, reply: Nothing }
+    /// Who can do what with a service, and why; what the caller can.
+    GetAccess = "getAccess": Get "/v1/services/{service}/access", Access::Service(Action::Read), Json { path: ServicePath, reply: AccessReport }
+    /// Who can do what with what a team owns, and why; what the caller can.
+    GetTeamAccess = "getTeamAccess": Get "/v1/teams/{team}/access", Access::Team(Action::Read), Json { path: TeamPath, reply: AccessReport }
     /// Settings of a service: names and versions, values only of those that are not secret.
     ListSettings = "listSettings": Get "/v1/services/{service}/settings", Access::Service(Action::Read), Json { path: ServicePath, query: SettingQuery, reply: Page<Setting> }
     /// Gives a setting or secret a new version.
@@ -54,6 +58,8 @@ endpoints! {
     ListSettingVersions = "listSettingVersions": Get "/v1/services/{service}/settings/{name}/versions", Access::Service(Action::Read), Json { path: SettingPath, query: SettingQuery, reply: Page<Setting> }
     /// What is set for a service in one environment beside another one. Values of secrets are neither shown nor compared.
     CompareSettings = "compareSettings": Get "/v1/services/{service}/setting-comparison", Access::Service(Action::Read), Json { path: ServicePath, query: SettingComparisonQuery, reply: Page<SettingComparison> }
+    /// Brings an earlier version of a setting back, as a new version; a secret without showing it.
+    RestoreSetting = "restoreSetting": Post "/v1/services/{service}/settings/{name}/restore", Access::Service(Action::Configure), Json { path: SettingPath, query: SettingQuery, body: SettingVersion, reply: Setting }
     /// Settings of the whole installation.
     ListPlatformSettings = "listPlatformSettings": Get "/v1/settings", Access::Platform(Action::Admin), Json { query: PageQuery, reply: Page<Setting> }
     /// Gives an installation-wide setting or secret a new version.
@@ -396,6 +402,56 @@ pub struct SettingValue {
     /// Whether it can never be read again. A secret stays a secret.
     #[serde(default)]
     pub secret: bool,
+}
+
+/// A version to bring back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SettingVersion {
+    /// The version.
+    pub version: i64,
+}
+
+/// Who can do what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessReport {
+    /// The team that owns it.
+    pub team: TeamName,
+    /// What the caller can do with the credential of this call, from the weakest action.
+    pub mine: Vec<Right>,
+    /// What people can, with a credential of full scope. Who can do nothing is not listed.
+    pub people: Vec<PersonRights>,
+}
+
+/// Whether an action is allowed, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Right {
+    /// The action.
+    pub action: Action,
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// What makes that so, one line.
+    pub why: String,
+    /// What to do where it is not allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What one person can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PersonRights {
+    /// Who.
+    pub person: PersonName,
+    /// What makes that so, one line.
+    pub why: String,
+    /// Their role in the team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// What they can do, from the weakest.
+    pub actions: Vec<Action>,
 }
 
 /// Which part of the audit trail.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::access::{ServicePath, TeamPath};
 use crate::endpoint::endpoints;
-use crate::{Access, Action, Page, PageQuery};
+use crate::{Access, Action, Page};
 
 endpoints! {
     /// Services that the caller may see.
@@ -22,7 +22,9 @@ endpoints! {
     /// Brings a removed service back.
     RestoreService = "restoreService": Post "/v1/services/{service}/restore", Access::Service(Action::Manage), Json { path: ServicePath, reply: Service }
     /// The state of everything the caller may see.
-    ListStatus = "listStatus": Get "/v1/status", Access::SignedIn, Json { query: PageQuery, reply: Page<ServiceStatus> }
+    ListStatus = "listStatus": Get "/v1/status", Access::SignedIn, Json { query: StatusQuery, reply: Page<ServiceStatus> }
+    /// How many of the places that the caller may see are in which state.
+    CountStatus = "countStatus": Get "/v1/status/counts", Access::SignedIn, Json { reply: StatusCounts }
     /// The state of one service in each environment, with the evidence.
     GetStatus = "getStatus": Get "/v1/services/{service}/status", Access::Service(Action::Read), Json { path: ServicePath, reply: ServiceStatus }
     /// Why a service is in the state it is in: the chain from what was wanted to what is seen.
@@ -118,6 +120,58 @@ pub enum Health {
     Unknown,
 }
 
+/// Which states.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StatusQuery {
+    /// Items a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Only this team's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamName>,
+    /// Only services that are so in one environment at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Only services of this kind: `web`, `worker`, `site`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only those whose name or description contains this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// In which order; default: by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<StatusOrder>,
+}
+
+/// The order of a list of states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StatusOrder {
+    /// By name.
+    #[default]
+    Name,
+    /// What needs somebody first.
+    Health,
+    /// What changed last first.
+    Change,
+    /// By team, then by name.
+    Team,
+}
+
+/// How much there is of what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusCounts {
+    /// Services.
+    pub services: u32,
+    /// Places (a service in an environment) by the word of their health.
+    pub places: std::collections::BTreeMap<String, u32>,
+}
+
 /// The state of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +180,12 @@ pub struct ServiceStatus {
     pub service: ServiceName,
     /// Whose.
     pub team: TeamName,
+    /// One line about it.
+    #[serde(default)]
+    pub description: String,
+    /// `web`, `worker` or `site`; absent where nothing was ever deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// In each environment where something is or was.
     pub environments: Vec<EnvironmentStatus>,
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use base::{Actor, Time};
 
+use crate::output::{Paint, Table};
+
 /// A span as people say it: `0.4 s`, `12.3 s`, `3 min 20 s`, `2 h 5 min`, `4 d`.
 pub fn span(span: Duration) -> String {
     let s = span.as_secs();
@@ -78,6 +80,21 @@ pub fn word(value: &impl serde::Serialize) -> String {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),
     }
+}
+
+/// Who can do what: the caller first, then everybody.
+pub fn rights(report: &api::access::AccessReport, paint: Paint) -> String {
+    let mut mine = Table::new(["YOU", "", "WHY"]);
+    for right in &report.mine {
+        let allowed = if right.allowed { "yes" } else { "no" };
+        mine.plain([word(&right.action), allowed.to_owned(), right.why.clone()]);
+    }
+    let mut people = Table::new(["PERSON", "MAY", "WHY"]);
+    for one in &report.people {
+        let actions: Vec<_> = one.actions.iter().map(word).collect();
+        people.plain([one.person.to_string(), actions.join(","), one.why.clone()]);
+    }
+    format!("{}\n\n{}", mine.show(paint, ""), people.show(paint, "Nobody."))
 }
 
 /// A line of bars for a row of numbers, the largest as high as a line; `_` is zero, a dot where there is none.

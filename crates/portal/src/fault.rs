@@ -48,6 +48,7 @@ impl Head {
 /// Turns failures into the page that shows them.
 pub(crate) async fn show(State(site): State<Site>, request: Request, next: Next) -> Response {
     let head = Head::of(&request);
+    let is_read = request.method().is_safe();
     let response = next.run(request).await;
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -56,7 +57,11 @@ pub(crate) async fn show(State(site): State<Site>, request: Request, next: Next)
     let problem = match response.extensions().get::<Fault>() {
         Some(fault) => fault.0.clone(),
         None if is_page(&response) => return response,
-        // Of the framework: an address or a form that cannot be read.
+        // Of the framework: an address that is none of ours, or a form that cannot be read.
+        None if is_read && status == StatusCode::BAD_REQUEST => {
+            Problem::not_found("no-such-page", "there is no such page")
+                .hint("look whether the address was cut off or mistyped")
+        }
         None => Problem::new(Kind::from_status(status.as_u16()), "bad-address", "this address cannot be read")
             .hint("look whether it was cut off or mistyped"),
     };

@@ -62,8 +62,11 @@ const MENU: &[Entry] = &[
     entry(Section::Environments, "Environments", "/environments", "e"),
     entry(Section::Topology, "Topology", "/topology", "t"),
     entry(Section::Runs, "Runs", "/runs", "r"),
-    begins(entry(Section::Tokens, "Tokens", "/tokens", "k")),
-    entry(Section::Platform, "Platform", "/platform", "f"),
+    begins(entry(Section::Teams, "Teams", "/teams", "m")),
+    for_admins(entry(Section::People, "People", "/people", "u")),
+    entry(Section::Tokens, "Tokens", "/tokens", "k"),
+    for_admins(entry(Section::Audit, "Audit", "/audit", "a")),
+    begins(entry(Section::Platform, "Platform", "/platform", "p")),
     entry(Section::Help, "Help", "/help", "i"),
 ];
 
@@ -143,8 +146,8 @@ impl Shell {
     }
 
     /// Begins a form that changes something; templates close it with `</form>`.
-    pub(crate) fn form(&self, action: &str) -> FormStart {
-        FormStart { action: action.to_owned(), token: self.form_token.clone(), key: self.key.clone() }
+    pub(crate) fn form(&self, action: impl std::fmt::Display) -> FormStart {
+        FormStart { action: action.to_string(), token: self.form_token.clone(), key: self.key.clone() }
     }
 
     pub(crate) fn css(&self) -> &'static str {

@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use api::Page;
 use api::access::{AuditRecord, AuditVerification, ListActivity, ListAudit, VerifyAudit, WatchEvents};
 use base::{FactSeq, Problem, Result};
 use kernel::{Answer, Call, Ctx, EventStream};
 
-use crate::work;
+use crate::work::{self, Tail};
 
 /// The audit trail, newest first.
 pub(crate) async fn list(ctx: Ctx, call: Call<ListAudit>) -> Result<Answer<Page<AuditRecord>>> {
@@ -33,8 +35,8 @@ pub(crate) async fn verify(ctx: Ctx, _: Call<VerifyAudit>) -> Result<Answer<Audi
 }
 
 /// Changes as they happen.
-pub(crate) async fn watch(ctx: Ctx, call: Call<WatchEvents>) -> Result<EventStream<AuditRecord>> {
-    work::watch(ctx, call.query, call.last_event_id.as_deref()).await
+pub(crate) async fn watch(ctx: Ctx, call: Call<WatchEvents>, tail: Arc<Tail>) -> Result<EventStream<AuditRecord>> {
+    work::watch(ctx, tail, call.query, call.last_event_id.as_deref()).await
 }
 
 fn cursor(text: Option<&str>) -> Result<Option<FactSeq>> {

@@ -3,6 +3,7 @@
 mod audit;
 mod page;
 mod people;
+mod rights;
 mod sessions;
 mod settings;
 mod sign_in;
@@ -15,10 +16,13 @@ use kernel::Endpoints;
 use crate::SettingVault;
 
 pub(crate) fn endpoints(vault: &SettingVault) -> Endpoints {
+    let tail = std::sync::Arc::new(crate::work::Tail::default());
     let endpoints = Endpoints::new()
         .on::<Whoami, _, _>(sign_in::whoami)
         .on::<SignIn, _, _>(sign_in::sign_in)
         .on::<IssueSignIn, _, _>(sign_in::issue)
+        .on::<GetAccess, _, _>(rights::of_service)
+        .on::<GetTeamAccess, _, _>(rights::of_team)
         .on::<StartSession, _, _>(sessions::start)
         .on::<ListTeams, _, _>(teams::list)
         .on::<CreateTeam, _, _>(teams::create)
@@ -35,7 +39,7 @@ pub(crate) fn endpoints(vault: &SettingVault) -> Endpoints {
         .on::<ListAudit, _, _>(audit::list)
         .on::<VerifyAudit, _, _>(audit::verify)
         .on::<ListActivity, _, _>(audit::activity)
-        .on_events::<WatchEvents, _, _>(audit::watch);
+        .on_events::<WatchEvents, _, _>(move |ctx, call| audit::watch(ctx, call, std::sync::Arc::clone(&tail)));
     settings::endpoints(endpoints, vault)
 }
 

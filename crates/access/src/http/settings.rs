@@ -1,6 +1,6 @@
 use api::access::{
-    CompareSettings, ListPlatformSettings, ListSettingVersions, ListSettings, RemoveSetting, SetPlatformSetting,
-    SetSetting, Setting, SettingComparison, SettingValue,
+    CompareSettings, ListPlatformSettings, ListSettingVersions, ListSettings, RemoveSetting, RestoreSetting,
+    SetPlatformSetting, SetSetting, Setting, SettingComparison, SettingValue,
 };
 use api::{Nothing, Page};
 use base::limits::SETTINGS_MAX;
@@ -17,6 +17,7 @@ pub(super) fn endpoints(endpoints: Endpoints, vault: &SettingVault) -> Endpoints
     endpoints
         .on::<ListSettings, _, _>(with_vault!(vault, list))
         .on::<SetSetting, _, _>(with_vault!(vault, set))
+        .on::<RestoreSetting, _, _>(with_vault!(vault, restore))
         .on::<RemoveSetting, _, _>(with_vault!(vault, remove))
         .on::<ListSettingVersions, _, _>(with_vault!(vault, versions))
         .on::<CompareSettings, _, _>(with_vault!(vault, compare))
@@ -104,6 +105,27 @@ async fn put(
     // Once a secret, always a secret: an old value must not become readable by accident.
     let secret = body.secret || before.as_ref().is_some_and(|row| row.secret && !row.removed);
     let row = write(&ctx, &mut tx, scope, name, before.as_ref(), secret, Some(&body.value), vault).await?;
+    let setting = wire(row, vault)?;
+    let version = setting.version;
+    Ok(ctx.commit(tx, setting).await?.at_version(version))
+}
+
+/// Brings an earlier version back. The value goes from seal to seal: nobody sees it on the way.
+async fn restore(ctx: Ctx, call: Call<RestoreSetting>, vault: &SettingVault) -> Result<Answer<Setting>> {
+    let scope = Scope { service: Some(call.path.service), environment: call.query.environment };
+    let (name, wanted) = (call.path.name, call.body.version);
+    let mut tx = ctx.begin().await?;
+    let versions = state::versions(&mut tx, &scope, &name).await?;
+    let earlier = versions.iter().find(|row| row.version == wanted && !row.removed).ok_or_else(|| {
+        Problem::not_found("version-not-found", format!("setting `{name}` has no version {wanted} with a value"))
+            .hint(format!("GET /v1/services/SERVICE/settings/{name}/versions lists them"))
+    })?;
+    let before = versions.first();
+    unchanged(before, call.if_match, &name)?;
+    let value = vault.open_row(earlier)?;
+    // What was secret once stays so, now and when it comes back.
+    let secret = earlier.secret || before.is_some_and(|row| row.secret && !row.removed);
+    let row = write(&ctx, &mut tx, scope, name, before, secret, Some(value.expose()), vault).await?;
     let setting = wire(row, vault)?;
     let version = setting.version;
     Ok(ctx.commit(tx, setting).await?.at_version(version))

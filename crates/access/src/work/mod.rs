@@ -6,7 +6,7 @@ mod gatekeeper;
 mod seal;
 mod vault;
 
-pub(crate) use events::{record, watch};
+pub(crate) use events::{Tail, record, watch};
 pub(crate) use first::new_code;
 pub use first::{FirstSignIn, first_sign_in};
 pub use gatekeeper::Gatekeeper;

@@ -43,7 +43,7 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListServices>) -> Result<Answer<Pa
 
 /// Rows behind a name, in order: those of one team, those of the caller's teams, or all. What else
 /// decides about seeing is the caller's.
-pub(super) async fn page(
+async fn page(
     read: &mut impl Read,
     ctx: &Ctx,
     team: Option<&TeamName>,

@@ -2,6 +2,7 @@ noun! {
     /// List, show, make, change, remove and restore services
     list => List,
     show => Show,
+    access => Access,
     create => Create,
     change => Change,
     remove => Remove,

@@ -5,6 +5,7 @@ noun! {
     unset => Unset,
     history => History,
     compare => Compare,
+    restore => Restore,
 }
 
 use api::access::Setting;

@@ -1,5 +1,5 @@
 use api::access::ServicePath;
-use api::catalog::{EnvironmentStatus, GetStatus, ListStatus, ServiceStatus};
+use api::catalog::{EnvironmentStatus, GetStatus, ListStatus, ServiceStatus, StatusQuery};
 use api::{Nothing, PageQuery};
 use base::{Result, Time};
 
@@ -71,6 +71,7 @@ fn detail(status: &ServiceStatus, env: &EnvironmentStatus, now: Time, paint: Pai
 }
 
 async fn all(ctx: &Ctx<'_>, query: PageQuery) -> Result<Exit> {
+    let query = StatusQuery { limit: query.limit, after: query.after, ..StatusQuery::default() };
     let page = ctx.client().await?.list::<ListStatus>(&Nothing {}, &query).await?;
     ctx.out.reply(&page, |paint| {
         let mut table = Table::new(["SERVICE", "ENV", "HEALTH", "RELEASE", "READY", "SINCE", "WHY", "URL"]);

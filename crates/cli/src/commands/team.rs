@@ -1,3 +1,4 @@
+mod access;
 mod create;
 mod list;
 mod member;
@@ -19,6 +20,7 @@ use crate::text::{instant, word};
 pub enum Verb {
     List(list::Args),
     Show(show::Args),
+    Access(access::Args),
     Create(create::Args),
     Remove(remove::Args),
     #[command(subcommand)]
@@ -30,6 +32,7 @@ impl Verb {
         match self {
             Self::List(args) => args.run(ctx).await,
             Self::Show(args) => args.run(ctx).await,
+            Self::Access(args) => args.run(ctx).await,
             Self::Create(args) => args.run(ctx).await,
             Self::Remove(args) => args.run(ctx).await,
             Self::Member(verb) => verb.run(ctx).await,

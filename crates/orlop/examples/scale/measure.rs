@@ -221,9 +221,8 @@ async fn changes(platform: &Platform, api: &Api, fleet: &Fleet, services: usize,
 /// What is known of a place that did not change in time.
 async fn unchanged(platform: &Platform, fleet: &Fleet, subject: &str) -> Problem {
     tell_reports(platform);
-    let last = async || -> Result<Option<RouteSeen>> {
-        kernel::latest(&mut platform.store().read().await?, subject).await
-    };
+    let last =
+        async || -> Result<Option<RouteSeen>> { kernel::latest(&mut platform.store().read().await?, subject).await };
     eprintln!("  last seen of its route: {:?}", last().await);
     let all = fleet.list().await.unwrap_or_default();
     let mine = all.into_iter().filter(|one| {

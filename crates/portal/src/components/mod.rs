@@ -1,18 +1,22 @@
 //! The small set of things that pages are made of. Each is a value that a template writes as
 //! `{{ value }}`: it escapes what it shows. All of them stand on `/style`.
 
+mod ansi;
 mod badge;
 pub(crate) mod chart;
 mod exact;
 mod log;
+mod offer;
 mod text;
 mod time;
 
+pub(crate) use ansi::{Output, plain};
 pub(crate) use badge::{Badge, Tone};
 pub(crate) use exact::{exactly, say_actor};
 pub(crate) use log::log_line;
+pub(crate) use offer::Offer;
 pub(crate) use text::{Text, clean, escape};
-pub(crate) use time::{When, age, spoken};
+pub(crate) use time::When;
 
 use askama::Template;
 use askama::filters::HtmlSafe;

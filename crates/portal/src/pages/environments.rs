@@ -1,8 +1,8 @@
 //! What runs where: services × environments, and which of them is behind the one before it.
 
-use api::catalog::{EnvironmentStatus, Health, ListStatus, ServiceStatus};
+use api::Nothing;
+use api::catalog::{EnvironmentStatus, Health, ListStatus, ServiceStatus, StatusQuery};
 use api::deliver::{Environment, ListEnvironments};
-use api::{Nothing, PageQuery};
 use askama::Template;
 use axum::Router;
 use axum::extract::Query;
@@ -143,7 +143,8 @@ struct EnvironmentsPage {
 }
 
 async fn show(visit: Visit, Query(asked): Query<Asked>) -> Outcome {
-    let query = PageQuery { limit: Some(SERVICES), after: Some(asked.after).filter(|after| !after.is_empty()) };
+    let after = Some(asked.after).filter(|after| !after.is_empty());
+    let query = StatusQuery { limit: Some(SERVICES), after, ..StatusQuery::default() };
     let (known, status) = tokio::try_join!(
         visit.api.get::<ListEnvironments>(&Nothing {}),
         visit.api.ask::<ListStatus>(&Nothing {}, &query),

@@ -1,19 +1,28 @@
 //! What is mine, what changed, what waits for me.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
+use api::Nothing;
 use api::PageQuery;
-use api::catalog::{Health, ListStatus};
+use api::access::{ListTokens, Token, TokenKind};
+use api::catalog::{CountStatus, Health, ListStatus, StatusOrder, StatusQuery};
+use api::platform::{Doctor, Verdict};
 use askama::Template;
 use axum::Router;
 use axum::routing::get;
+use base::Time;
 
 use super::Outcome;
 use super::services::Line;
-use crate::components::{Badge, Empty};
+use crate::components::{Badge, Empty, Text, When};
 use crate::shell::{Section, Shell, html};
 use crate::site::Site;
 use crate::visit::Visit;
+
+/// A token that ends within this span waits for its owner.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Most lines of one sort.
+const LINES: u32 = 12;
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/", get(show))
@@ -23,30 +32,66 @@ pub(crate) fn routes() -> Router<Site> {
 #[template(path = "home.html")]
 struct HomePage {
     shell: Shell,
-    counts: Vec<(usize, Badge, &'static str)>,
+    counts: Vec<(u32, Badge, &'static str)>,
     waiting: Vec<Line>,
+    expiring: Vec<(Text, When)>,
+    changed: Vec<Line>,
+    checks: Vec<(Badge, Text, Text, Text)>,
     empty: Option<Empty>,
 }
 
 async fn show(visit: Visit) -> Outcome {
-    let query = PageQuery { limit: Some(500), after: None };
-    let status = visit.api.ask::<ListStatus>(&api::Nothing {}, &query).await?;
-    let lines: Vec<Line> = status.items.into_iter().flat_map(|one| Line::of(one, visit.now)).collect();
-    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-    for line in &lines {
-        let count = counts.entry(order(line.health)).or_default();
-        *count = count.saturating_add(1);
+    let counted = visit.api.get::<CountStatus>(&Nothing {}).await?;
+    let mut waiting = Vec::new();
+    for health in [Health::Down, Health::Degraded] {
+        waiting.extend(some(&visit, StatusQuery { health: Some(health), ..StatusQuery::default() }).await?);
     }
+    waiting.dedup_by(|a, b| a.service == b.service);
+    let changed = some(&visit, StatusQuery { sort: Some(StatusOrder::Change), ..StatusQuery::default() }).await?;
+    let tokens = visit.api.ask::<ListTokens>(&Nothing {}, &PageQuery { limit: Some(500), after: None }).await?;
+    let checks = visit.api.get::<Doctor>(&Nothing {}).await?;
     let counts = HEALTHS
         .iter()
-        .filter_map(|(health, word)| Some((*counts.get(&order(*health))?, Badge::health(*health), *word)))
+        .filter_map(|(health, word)| Some((*counted.places.get(*word)?, Badge::health(*health), *word)))
         .collect();
-    let empty = lines.is_empty().then(|| {
+    let empty = (counted.services == 0).then(|| {
         Empty::new("Nothing runs yet", "Push a repository, and this page shows how it gets on.")
             .command("orlop new web hello && cd hello && orlop deploy")
     });
-    let waiting = lines.into_iter().filter(|line| matches!(line.health, Health::Down | Health::Degraded)).collect();
-    html(&HomePage { shell: visit.shell(Section::Home, "Home").live("*"), counts, waiting, empty })
+    html(&HomePage {
+        counts,
+        waiting,
+        changed,
+        expiring: expiring(tokens.items, visit.now),
+        checks: checks.items.into_iter().filter_map(check).collect(),
+        empty,
+        shell: visit.shell(Section::Home, "Home").live("*"),
+    })
+}
+
+async fn some(visit: &Visit, query: StatusQuery) -> base::Result<Vec<Line>> {
+    let query = StatusQuery { limit: Some(LINES), ..query };
+    let page = visit.api.ask::<ListStatus>(&Nothing {}, &query).await?;
+    Ok(page.items.into_iter().map(|one| Line::of(one, visit.now)).collect())
+}
+
+fn expiring(tokens: Vec<Token>, now: Time) -> Vec<(Text, When)> {
+    let soon = now.plus(SOON);
+    let ours = tokens.into_iter().filter(|token| token.kind == TokenKind::Token);
+    ours.filter_map(|token| {
+        token.expires.filter(|at| *at > now && *at < soon).map(|at| (Text(token.name), When::new(at, now)))
+    })
+    .collect()
+}
+
+/// What the platform itself lacks; what is as it should be needs no line.
+fn check(check: api::platform::Check) -> Option<(Badge, Text, Text, Text)> {
+    let badge = match check.verdict {
+        Verdict::Ok => return None,
+        Verdict::Limited => Badge::new(crate::components::Tone::Warn, "limited"),
+        Verdict::Broken => Badge::new(crate::components::Tone::Bad, "broken"),
+    };
+    Some((badge, Text(check.name), Text(check.found), Text(check.fix.unwrap_or_default())))
 }
 
 const HEALTHS: [(Health, &str); 6] = [
@@ -57,7 +102,3 @@ const HEALTHS: [(Health, &str); 6] = [
     (Health::Healthy, "healthy"),
     (Health::Empty, "empty"),
 ];
-
-fn order(health: Health) -> usize {
-    HEALTHS.iter().position(|(known, _)| *known == health).unwrap_or(HEALTHS.len())
-}

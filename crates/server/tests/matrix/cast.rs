@@ -10,6 +10,8 @@ use crate::house::House;
 
 pub struct Cast {
     tokens: BTreeMap<&'static str, String>,
+    /// A session of the portal for each of them, made while their token still worked.
+    sessions: BTreeMap<&'static str, String>,
 }
 
 impl Cast {
@@ -22,6 +24,17 @@ impl Cast {
             return None;
         }
         Some(self.tokens.get(caller).unwrap_or_else(|| panic!("the matrix has a caller `{caller}` who is not here")))
+    }
+
+    /// The session of a caller; `nobody` has none.
+    ///
+    /// # Panics
+    /// For a caller that is not in the cast.
+    pub fn session(&self, caller: &str) -> Option<&str> {
+        if caller == "nobody" {
+            return None;
+        }
+        Some(self.sessions.get(caller).unwrap_or_else(|| panic!("`{caller}` has no session")))
     }
 
     /// A further token of a caller, with its id.
@@ -79,19 +92,27 @@ impl Cast {
         tokens.insert("admin-this", token(house, &admin, only).await);
         tokens.insert("owner", owner);
         tokens.insert("made-up", format!("orlop_{}", "A".repeat(43)));
+        let mut sessions = BTreeMap::from([("made-up", format!("session_{}", "A".repeat(43)))]);
+        tokens.insert("admin", admin.clone());
+        for (caller, token) in tokens.iter().filter(|(caller, _)| **caller != "made-up") {
+            let made = post(house, "/v1/sessions", token, json!({ "name": "t" })).await;
+            sessions.insert(caller, made["secret"].as_str().expect("a secret").to_owned());
+        }
         // Each of them could do something before they could not.
         for name in ["removed", "former", "revoked", "expired"] {
             let token = Some(tokens[name].as_str());
             let seen = house.act(Method::GET, "/v1/teams/pay", token, None).await;
             assert_eq!(seen.status, 200, "{name} before: {}", seen.text);
+            let session = [(http::HeaderName::from_static(crate::house::SESSION), sessions[name].clone())];
+            let seen = house.real(Method::GET, "/v1/teams/pay", &session, None).await;
+            assert_eq!(seen.status, 200, "{name} before, by a session: {}", seen.text);
         }
         let id = id_of(house, &tokens["revoked"]).await;
         done(house, Method::DELETE, &format!("/v1/tokens/{id}"), &tokens["owner"], None).await;
         done(house, Method::DELETE, "/v1/people/removed", &admin, None).await;
         done(house, Method::DELETE, "/v1/teams/pay/members/former", &admin, None).await;
         house.world.clock.advance(Duration::from_secs(2));
-        tokens.insert("admin", admin);
-        Self { tokens }
+        Self { tokens, sessions }
     }
 }
 

@@ -8,16 +8,19 @@ use access::{Gatekeeper, MasterKey, SettingVault};
 use api::TABLE;
 use async_trait::async_trait;
 use axum::body::Body;
-use base::{EnvironmentName, Result, RolloutId, ServiceName};
+use base::{EnvironmentName, Result, RolloutId, Secret, ServiceName};
 use http::{HeaderName, Method, Request};
 use http_body_util::BodyExt as _;
-use kernel::{Authority, Capability, Ctx, Mounted, Platform, RawReply};
+use kernel::{Authority, Capability, Credential, Ctx, Mounted, Platform, RawReply};
 use ports::{Random, Vault};
 use serde_json::{Value, json};
 use server::Router;
 use sim::{Cell, Decided, World};
 use store::{Migration, Store};
 use tower::ServiceExt as _;
+
+/// Stands for the session that the portal attaches to a request in its own process.
+pub const SESSION: &str = "test-session";
 
 /// What is installed: `access` alone.
 struct Alone {
@@ -159,7 +162,10 @@ async fn answer(
 ) -> Reply {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
-        request = request.header(name, value);
+        request = match name == SESSION {
+            true => request.extension(Credential::Session { secret: Secret::new(value.clone()), attended: true }),
+            false => request.header(name, value),
+        };
     }
     if body.is_some() {
         request = request.header("content-type", "application/json");

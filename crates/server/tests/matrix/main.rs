@@ -17,7 +17,7 @@ use crate::cast::Cast;
 use crate::house::{House, Reply};
 
 /// The ways in which a credential travels.
-const TRANSPORTS: [&str; 3] = ["bearer", "basic", "event stream"];
+const TRANSPORTS: [&str; 4] = ["bearer", "basic", "event stream", "session"];
 /// Endpoints that are asked about a service that does not exist, too.
 const FREE: [&str; 4] = ["gitRefs", "gitReceivePack", "gitUploadPack", "getService"];
 
@@ -44,7 +44,18 @@ fn path(row: &Row, service: &str) -> String {
     filled.collect::<Vec<_>>().join("/")
 }
 
-/// A request with a credential by one of the transports.
+/// A request with the credential of a caller by one of the transports.
+fn of(cast: &Cast, transport: &str, caller: &str) -> Vec<(http::HeaderName, String)> {
+    match transport {
+        "session" => {
+            let session = http::HeaderName::from_static(house::SESSION);
+            cast.session(caller).map(|secret| (session, secret.to_owned())).into_iter().collect()
+        }
+        _ => by(transport, cast.token(caller)),
+    }
+}
+
+/// A request with a token by one of the transports.
 fn by(transport: &str, token: Option<&str>) -> Vec<(http::HeaderName, String)> {
     let Some(token) = token else { return Vec::new() };
     let basic =
@@ -73,7 +84,7 @@ async fn mismatches(house: &House, cast: &Cast, transports: &[&str]) -> (usize, 
             for caller in &matrix.callers {
                 for transport in transports {
                     cells += 1;
-                    let reply = ask(house, row, service, &by(transport, cast.token(caller))).await;
+                    let reply = ask(house, row, service, &of(cast, transport, caller)).await;
                     let (want, got) = (matrix.expect(&line, caller), reply.cell());
                     if want != got || (got == Cell::Allowed) != (reply.reached == Some(row.id.to_owned())) {
                         wrong.push(format!("{line} for {caller} by {transport}: want {want:?}, got {reply:?}"));
@@ -95,16 +106,22 @@ async fn every_endpoint_for_every_caller_by_every_transport() {
     assert_eq!(cells, (TABLE.len() + FREE.len()) * 20 * TRANSPORTS.len());
 }
 
-/// A credential that comes in another way than those is none: there is no session, no token in an
-/// address, and of two credentials neither counts.
+/// A credential that comes in another way than those is none: no cookie, no token in an address, no session
+/// that came over the network, no token as a session; and of two credentials neither counts.
 #[tokio::test]
 async fn what_is_no_transport_lets_nobody_in() {
     let house = House::new(None).await;
     let cast = Cast::of(&house).await;
     let token = cast.token("admin").expect("the admin has a token");
+    let session = cast.session("admin").expect("the admin has a session");
+    let as_session = http::HeaderName::from_static(house::SESSION);
     let matrix = Matrix::read();
     for row in TABLE.iter() {
-        let ways: [(&str, Vec<(http::HeaderName, String)>); 6] = [
+        let ways: [(&str, Vec<(http::HeaderName, String)>); 10] = [
+            ("", vec![(COOKIE, format!("orlop-session={session}; __Host-orlop-session={session}"))]),
+            ("", by("bearer", Some(session))),
+            ("", by("basic", Some(session))),
+            ("", vec![(as_session.clone(), token.to_owned())]),
             ("", vec![(COOKIE, format!("session={token}; token={token}; orlop={token}"))]),
             ("", vec![(http::HeaderName::from_static("x-api-key"), token.to_owned())]),
             ("", vec![(AUTHORIZATION, token.to_owned())]),

@@ -36,9 +36,11 @@ enum Fault {
     TellsThatHiddenThingsExist,
     HidesWhatIsForbidden,
     HidesThatNobodyIsSignedIn,
+    SessionsForgetTheirLimits,
+    SessionsOutliveTheirEnd,
 }
 
-const FAULTS: [Fault; 19] = [
+const FAULTS: [Fault; 21] = [
     Fault::SaysYesToAll,
     Fault::SaysYesToWhoeverIsSignedIn,
     Fault::RemembersCredentials,
@@ -58,6 +60,8 @@ const FAULTS: [Fault; 19] = [
     Fault::TellsThatHiddenThingsExist,
     Fault::HidesWhatIsForbidden,
     Fault::HidesThatNobodyIsSignedIn,
+    Fault::SessionsForgetTheirLimits,
+    Fault::SessionsOutliveTheirEnd,
 ];
 
 /// The real gatekeeper without one of its checks.
@@ -78,7 +82,8 @@ impl Without {
 impl Authority for Without {
     async fn identify(&self, platform: &Platform, credential: &Credential) -> Result<Identity> {
         let known = Gatekeeper.identify(platform, credential).await;
-        let Credential::Token(token) = credential else { return known };
+        let (Credential::Token(token) | Credential::Session { secret: token, .. }) = credential else { return known };
+        let is_session = matches!(credential, Credential::Session { .. });
         let mut remembered = self.remembered.lock().await;
         if let Ok(identity) = &known {
             remembered.insert(token.expose().clone(), identity.clone());
@@ -92,6 +97,14 @@ impl Authority for Without {
                 let eve: base::PersonName = "eve".parse()?;
                 Ok(Identity { actor: Actor::Person(eve.clone()), person: Some(eve), ..Identity::anonymous() })
             }
+            (Some(Fault::SessionsOutliveTheirEnd), Err(problem)) if is_session => {
+                remembered.get(token.expose()).cloned().ok_or(problem)
+            }
+            (Some(Fault::SessionsForgetTheirLimits), known) if is_session => known.map(|identity| Identity {
+                scopes: ACTIONS.into_iter().collect(),
+                services: std::collections::BTreeSet::new(),
+                ..identity
+            }),
             (Some(fault), known) => known.map(|identity| altered(fault, identity)),
             (None, known) => known,
         }
@@ -146,6 +159,13 @@ fn altered(fault: Fault, mut identity: Identity) -> Identity {
     identity
 }
 
+const fn transports(fault: Fault) -> &'static [&'static str] {
+    match fault {
+        Fault::SessionsForgetTheirLimits | Fault::SessionsOutliveTheirEnd => &["session"],
+        _ => &["bearer"],
+    }
+}
+
 /// The cast is made while everything is in order; then the check is gone.
 #[tokio::test]
 async fn no_check_can_be_missing_unnoticed() {
@@ -155,7 +175,7 @@ async fn no_check_can_be_missing_unnoticed() {
         let house = House::new(Some(Arc::clone(&without) as Arc<dyn Authority>)).await;
         let cast = Cast::of(&house).await;
         without.on.store(true, Ordering::SeqCst);
-        let (cells, wrong) = crate::mismatches(&house, &cast, &["bearer"]).await;
+        let (cells, wrong) = crate::mismatches(&house, &cast, transports(fault)).await;
         println!("without a check ({fault:?}): {} of {cells} cells differ", wrong.len());
         if wrong.is_empty() {
             unnoticed.push(fault);

@@ -1,0 +1,425 @@
+//! One service: what it is, what runs where, who gets the traffic, what it needs; its releases, who can do
+//! what, what happened.
+
+use std::collections::BTreeMap;
+
+use api::access::{AccessReport, GetAccess, ListActivity, ServicePath};
+use api::catalog::{GetService, GetStatus, Service};
+use api::deliver::{GetRelease, ListReleases, Release, ReleasePath};
+use api::route::ListRoutes;
+use api::run::ListInstances;
+use api::{Action, PageQuery};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query};
+use axum::routing::get;
+use base::ServiceName;
+use serde::Deserialize;
+
+use super::Outcome;
+use super::telling::{Told, who};
+use crate::client::Also;
+use crate::components::{Badge, Empty, Offer, Tab, Text, When};
+use crate::links;
+use crate::shell::{Section, Shell, html};
+use crate::site::Site;
+use crate::visit::Visit;
+
+/// Releases and facts on one page.
+const PAGE: u32 = 50;
+
+pub(crate) fn routes() -> Router<Site> {
+    Router::new()
+        .route("/services/{service}", get(overview))
+        .route("/services/{service}/releases", get(releases))
+        .route("/services/{service}/access", get(access))
+        .route("/services/{service}/activity", get(activity))
+}
+
+/// What stands above every page of one service. Templates include `service_head.html`.
+pub(crate) struct Head {
+    pub service: Service,
+    pub about: Text,
+    pub removed: Option<When>,
+    pub version: Option<i64>,
+    pub access: AccessReport,
+    pub tabs: Vec<Tab>,
+}
+
+/// The tabs of a service. A page that is not built yet has no line here.
+const TABS: &[(&str, &str)] = &[
+    ("Overview", ""),
+    ("Releases", "/releases"),
+    ("Rollouts", "/rollouts"),
+    ("Logs", "/logs"),
+    ("Settings", "/settings"),
+    ("Access", "/access"),
+    ("Activity", "/activity"),
+];
+
+impl Head {
+    /// Reads what is above the page; `tab` is the word of the tab that it is.
+    pub(crate) async fn of(visit: &Visit, name: &ServiceName, tab: &str) -> base::Result<Self> {
+        let path = ServicePath { service: name.clone() };
+        let none = api::Nothing {};
+        let service = visit.api.call::<GetService>(&path, &none, &none, Also::default()).await?;
+        let access = visit.api.get::<GetAccess>(&path).await?;
+        let tabs =
+            TABS.iter().map(|(word, end)| Tab { word, path: format!("/services/{name}{end}"), current: *word == tab });
+        Ok(Self {
+            about: Text(service.value.description.clone()),
+            removed: service.value.removed.map(|at| When::new(at, visit.now)),
+            version: service.version,
+            service: service.value,
+            access,
+            tabs: tabs.collect(),
+        })
+    }
+
+    /// The surroundings of a page of this service.
+    pub(crate) fn shell(&self, visit: &Visit, title: &str) -> Shell {
+        let name = &self.service.service;
+        let shell = visit
+            .shell(Section::Services, if title.is_empty() { name.to_string() } else { format!("{title} · {name}") });
+        let shell = shell.crumb("Services", "/services").live(name.to_string());
+        match title {
+            "" => shell,
+            _ => shell.crumb(name.to_string(), format!("/services/{name}")),
+        }
+    }
+
+    /// Why the reader may not do this; `None`: they may.
+    pub(crate) fn denied(&self, action: Action) -> Option<String> {
+        let right = self.access.mine.iter().find(|right| right.action == action)?;
+        (!right.allowed).then(|| right.why.clone())
+    }
+
+    /// Something to do with this service, where the reader may.
+    pub(crate) fn offer(&self, word: &str, action: Action, path: String) -> Offer {
+        Offer { word: word.to_owned(), path, denied: self.denied(action), danger: action == Action::Manage }
+    }
+}
+
+struct PlaceView {
+    environment: String,
+    badge: Badge,
+    reason: Text,
+    since: Option<When>,
+    evidence: Vec<Text>,
+    next: Option<Text>,
+    deadline: Option<When>,
+    url: Option<String>,
+    release: Option<i64>,
+    ready: u32,
+    wanted: u32,
+    rollout: Option<String>,
+    shares: Vec<ShareView>,
+    problem: Text,
+    instances: Vec<InstanceView>,
+    offers: Vec<Offer>,
+}
+
+struct ShareView {
+    release: String,
+    percent: u32,
+    instances: u32,
+    probe: Text,
+}
+
+struct InstanceView {
+    id: String,
+    name: String,
+    process: String,
+    release: Option<i64>,
+    badge: Badge,
+    evidence: Text,
+    since: When,
+    memory: String,
+}
+
+struct NeedView {
+    name: String,
+    what: Text,
+    path: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "service.html")]
+struct OverviewPage {
+    shell: Shell,
+    head: Head,
+    places: Vec<PlaceView>,
+    needs: Vec<NeedView>,
+    latest: Option<ReleaseView>,
+    created: When,
+    offers: Vec<Offer>,
+    empty: Option<Empty>,
+}
+
+async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
+    let head = Head::of(&visit, &path.service, "Overview").await?;
+    let status = visit.api.get::<GetStatus>(&path).await?;
+    let routes = visit.api.get::<ListRoutes>(&path).await?.items;
+    let instances = visit.api.get::<ListInstances>(&path).await?.items;
+    let query = PageQuery { limit: Some(PAGE), after: None };
+    let releases = visit.api.ask::<ListReleases>(&path, &query).await?.items;
+    let numbers: BTreeMap<String, i64> = releases.iter().map(|r| (r.release.to_string(), r.number)).collect();
+    let now = visit.now;
+    let mut places = Vec::new();
+    for place in status.environments {
+        let environment = place.environment.to_string();
+        let mine = routes.iter().find(|route| route.environment == place.environment);
+        let shares = mine.iter().flat_map(|route| &route.shares).map(|share| ShareView {
+            release: numbers.get(&share.release.to_string()).map_or_else(|| share.release.short(), |n| format!("r{n}")),
+            percent: share.percent.min(100),
+            instances: share.instances,
+            probe: Text(share.probe.clone()),
+        });
+        let act = |verb: &str| {
+            links::query(&format!("/services/{}/do/{verb}", path.service), &[("environment", &environment)])
+        };
+        let running = place.release.is_some();
+        let mut offers = Vec::new();
+        if running && head.removed.is_none() {
+            offers.push(head.offer("Roll back…", Action::Deploy, act("rollback")));
+            offers.push(head.offer("Restart…", Action::Deploy, act("restart")));
+            offers.push(head.offer("Scale…", Action::Operate, act("scale")));
+        }
+        places.push(PlaceView {
+            badge: Badge::health(place.health),
+            reason: Text(place.reason),
+            since: place.since.map(|at| When::new(at, now)),
+            evidence: place.evidence.into_iter().map(Text).collect(),
+            next: place.next.map(Text),
+            deadline: place.deadline.map(|at| When::new(at, now)),
+            url: place.url.filter(|url| url.starts_with("http://") || url.starts_with("https://")),
+            release: place.release,
+            ready: place.ready,
+            wanted: place.wanted,
+            rollout: place.rollout.map(|id| id.to_string()),
+            shares: shares.collect(),
+            problem: Text(mine.map(|route| route.problem.clone()).unwrap_or_default()),
+            instances: instances
+                .iter()
+                .filter(|i| i.environment == place.environment && i.state != "exited")
+                .map(|i| instance(i, &numbers, now))
+                .collect(),
+            offers,
+            environment,
+        });
+    }
+    let empty = places.is_empty().then(|| {
+        Empty::new("Nothing was deployed yet", "Push to its repository, or deploy a folder.").command("orlop deploy")
+    });
+    let latest = releases.first().map(|release| ReleaseView::of(release, &head, now));
+    let needs = match releases.iter().find(|release| !release.current_in.is_empty()).or(releases.first()) {
+        Some(release) => {
+            let path = ReleasePath { service: path.service.clone(), number: release.number };
+            needs(&visit.api.get::<GetRelease>(&path).await?)
+        }
+        None => Vec::new(),
+    };
+    let name = &path.service;
+    let offers = match head.removed {
+        Some(_) => vec![head.offer("Bring back…", Action::Manage, format!("/services/{name}/do/restore"))],
+        None => vec![head.offer("Take out of use…", Action::Manage, format!("/services/{name}/do/remove"))],
+    };
+    let created = When::new(head.service.created, now);
+    html(&OverviewPage { shell: head.shell(&visit, ""), head, places, needs, latest, created, offers, empty })
+}
+
+fn instance(one: &api::run::Instance, numbers: &BTreeMap<String, i64>, now: base::Time) -> InstanceView {
+    InstanceView {
+        id: one.instance.to_string(),
+        name: one.instance.short(),
+        process: one.process.to_string(),
+        release: one.number.or_else(|| numbers.get(&one.release.to_string()).copied()),
+        badge: Badge::instance(&one.state),
+        evidence: Text(one.evidence.clone()),
+        since: When::new(one.since, now),
+        memory: one.memory.map_or_else(String::new, |memory| memory.to_string()),
+    }
+}
+
+/// What a release declares in `needs`.
+fn needs(release: &Release) -> Vec<NeedView> {
+    let declared = release.manifest.get("needs").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
+    let of = |(name, need): (String, serde_json::Value)| {
+        // `{"service": "stock"}`, or the kind beside its parts.
+        let text = |key: &str| need.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let service = text("service").filter(|s| s.parse::<ServiceName>().is_ok());
+        let what =
+            service.clone().or_else(|| text("external")).or_else(|| text("url")).unwrap_or_else(|| need.to_string());
+        NeedView { name, what: Text(what), path: service.map(|s| format!("/services/{s}")) }
+    };
+    declared.into_iter().map(of).collect()
+}
+
+pub(crate) struct ReleaseView {
+    pub number: i64,
+    pub message: Text,
+    pub commit: String,
+    pub author: Text,
+    pub recipe: String,
+    pub made: When,
+    pub by: String,
+    pub current_in: Vec<String>,
+    pub artifact: String,
+    pub offer: Option<Offer>,
+}
+
+impl ReleaseView {
+    fn of(release: &Release, head: &Head, now: base::Time) -> Self {
+        let service = &head.service.service;
+        let path = format!("/services/{service}/do/release?release={}", release.number);
+        Self {
+            number: release.number,
+            message: Text(release.message.clone()),
+            commit: release.commit.as_deref().unwrap_or_default().chars().take(10).collect(),
+            author: Text(release.author.clone()),
+            recipe: release.recipe.clone(),
+            made: When::new(release.created, now),
+            by: who(&release.actor),
+            current_in: release.current_in.iter().map(ToString::to_string).collect(),
+            artifact: release.artifact.to_string(),
+            // The reason why not stands once, above the list.
+            offer: (head.removed.is_none() && head.denied(Action::Deploy).is_none())
+                .then(|| head.offer("Roll out…", Action::Deploy, path)),
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Further {
+    after: String,
+}
+
+impl Further {
+    fn query(&self) -> PageQuery {
+        PageQuery { limit: Some(PAGE), after: Some(self.after.clone()).filter(|a| !a.is_empty()) }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "releases.html")]
+struct ReleasesPage {
+    shell: Shell,
+    head: Head,
+    releases: Vec<ReleaseView>,
+    denied: Option<String>,
+    next: Option<String>,
+    empty: Option<Empty>,
+}
+
+async fn releases(visit: Visit, Path(path): Path<ServicePath>, Query(further): Query<Further>) -> Outcome {
+    let head = Head::of(&visit, &path.service, "Releases").await?;
+    let page = visit.api.ask::<ListReleases>(&path, &further.query()).await?;
+    let releases: Vec<ReleaseView> = page.items.iter().map(|one| ReleaseView::of(one, &head, visit.now)).collect();
+    let next =
+        page.next.map(|after| links::query(&format!("/services/{}/releases", path.service), &[("after", &after)]));
+    let empty = releases
+        .is_empty()
+        .then(|| Empty::new("No releases yet", "The first deploy makes one.").command("orlop deploy"));
+    let denied = head.denied(Action::Deploy);
+    html(&ReleasesPage { shell: head.shell(&visit, "Releases"), head, releases, denied, next, empty })
+}
+
+/// A line of the matrix: who, why, and yes or no for each action.
+pub(crate) struct PersonLine {
+    pub person: String,
+    pub why: String,
+    pub cells: Vec<bool>,
+}
+
+/// What the reader can, and why.
+pub(crate) struct RightLine {
+    pub action: &'static str,
+    pub means: &'static str,
+    pub allowed: bool,
+    pub why: Text,
+    pub hint: Text,
+}
+
+/// Who can do what, for a service or a team.
+pub(crate) struct Rights {
+    pub mine: Vec<RightLine>,
+    pub actions: Vec<&'static str>,
+    pub people: Vec<PersonLine>,
+}
+
+impl Rights {
+    pub(crate) fn of(report: &AccessReport) -> Self {
+        let mine = report.mine.iter().map(|right| RightLine {
+            action: word(right.action),
+            means: means(right.action),
+            allowed: right.allowed,
+            why: Text(right.why.clone()),
+            hint: Text(right.hint.clone().unwrap_or_default()),
+        });
+        let people = report.people.iter().map(|one| PersonLine {
+            person: one.person.to_string(),
+            why: one.why.clone(),
+            cells: api::ACTIONS.iter().map(|action| one.actions.contains(action)).collect(),
+        });
+        Self {
+            mine: mine.collect(),
+            actions: api::ACTIONS.iter().map(|a| word(*a)).collect(),
+            people: people.collect(),
+        }
+    }
+}
+
+pub(crate) const fn word(action: Action) -> &'static str {
+    match action {
+        Action::Read => "read",
+        Action::Deploy => "deploy",
+        Action::Operate => "operate",
+        Action::Configure => "configure",
+        Action::Manage => "manage",
+        Action::Admin => "admin",
+    }
+}
+
+const fn means(action: Action) -> &'static str {
+    match action {
+        Action::Read => "see services, releases, logs, names of settings",
+        Action::Deploy => "push, deploy, promote, roll back",
+        Action::Operate => "scale",
+        Action::Configure => "change settings and secrets",
+        Action::Manage => "change members and ownership, take services out of use",
+        Action::Admin => "everything about the installation",
+    }
+}
+
+#[derive(Template)]
+#[template(path = "access.html")]
+struct AccessPage {
+    shell: Shell,
+    head: Head,
+    rights: Rights,
+}
+
+async fn access(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
+    let head = Head::of(&visit, &path.service, "Access").await?;
+    let rights = Rights::of(&head.access);
+    html(&AccessPage { shell: head.shell(&visit, "Access"), head, rights })
+}
+
+#[derive(Template)]
+#[template(path = "activity.html")]
+struct ActivityPage {
+    shell: Shell,
+    head: Head,
+    facts: Vec<Told>,
+    next: Option<String>,
+}
+
+async fn activity(visit: Visit, Path(path): Path<ServicePath>, Query(further): Query<Further>) -> Outcome {
+    let head = Head::of(&visit, &path.service, "Activity").await?;
+    let page = visit.api.ask::<ListActivity>(&path, &further.query()).await?;
+    let facts = page.items.into_iter().map(|record| Told::of(record, visit.now)).collect();
+    let next =
+        page.next.map(|after| links::query(&format!("/services/{}/activity", path.service), &[("after", &after)]));
+    html(&ActivityPage { shell: head.shell(&visit, "Activity"), head, facts, next })
+}
