@@ -132,21 +132,35 @@ async fn taken_over() -> Result<()> {
 
 /// Everything that was promised before is so.
 async fn as_it_was(place: &Installation) -> Result<()> {
-    crate::until("all is well", async || crate::all_green(place).await).await?;
+    crate::until("everything runs", async || everything_runs(place).await).await?;
     let audit = place.orlop(&["audit", "verify"]).await?;
     ensure!(audit.status == Some(0), "the fact log: {}", audit.all());
-    // The last setting of the shop was watched under traffic when its machine ended: its rollout is carried
-    // on, however long nobody was there.
-    for (host, text) in [("pages-staging", "the second version"), ("shop-dev", "kept\n")] {
+    // The machine ended while the last setting was watched under traffic, before its rollout was over. Its
+    // state begins anew; where the watch is as short as here, it can be over before the gateway has found
+    // the instances that were started again, and the rollout is taken back with that reason.
+    let last = ["kept\n", "hello from procfile\n"];
+    for (host, texts) in [("pages-staging", &["the second version"][..]), ("shop-dev", &last[..])] {
         let host = format!("{host}.localhost");
-        let answers = async || place.client.ask(&host, "/").await.is_ok_and(|answer| answer.body == text);
-        crate::until(&format!("{host} answers {text:?}"), answers).await?;
+        let is_one = |body: &str| texts.iter().any(|text| body.trim_end() == text.trim_end());
+        let answers = async || place.client.ask(&host, "/").await.is_ok_and(|answer| is_one(&answer.body));
+        crate::until(&format!("{host} answers one of {texts:?}"), answers).await?;
     }
     let first = place.client.ask("pages-dev.localhost", "/").await?;
     ensure!(first.body.contains("hello from static"), "release 1, rolled back to: {first:?}");
     let numbers: Vec<i64> = Source::at(place, "pages")?.releases().await?.iter().map(|r| r.number).collect();
     ensure!(numbers == [2, 1], "{numbers:?}");
     Ok(())
+}
+
+/// As many instances are ready everywhere as are wanted. A service whose interrupted rollout was taken
+/// back runs as well, and says that it was.
+async fn everything_runs(place: &Installation) -> bool {
+    let Ok(status) = place.orlop(&["status", "--json"]).await else { return false };
+    let Ok(status) = serde_json::from_str::<Value>(&status.out) else { return false };
+    let services = status["items"].as_array().cloned().unwrap_or_default();
+    let environments = services.iter().flat_map(|s| s["environments"].as_array().cloned().unwrap_or_default());
+    let mut running = environments.filter(|e| !e["release"].is_null()).peekable();
+    running.peek().is_some() && running.all(|e| e["ready"] == e["wanted"] && e["ready"] != json!(0))
 }
 
 /// The rule for schema changes, as a check: statements of the version before still run, or the change
