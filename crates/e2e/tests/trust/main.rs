@@ -1,6 +1,7 @@
 //! What people entrust to the platform: their secrets stay where they were put, and their words are
 //! never taken for commands.
 
+mod fields;
 #[path = "../support/http.rs"]
 mod http;
 mod injection;

@@ -144,7 +144,7 @@ async fn fifty_secrets_are_found_nowhere() {
     environment(&mut place, &mut plants);
     let up = place.up();
     let api = Api::admin(&up).await;
-    sign_in(&place, &up, &api).await;
+    api.sign_in_cli(&place).await;
     for service in SERVICES {
         api.post("/v1/teams/main/services", json!({ "service": service })).await.ok();
     }
@@ -210,11 +210,6 @@ fn environment(place: &mut Installation, plants: &mut Plants) {
         ("no_proxy".into(), "127.0.0.1,localhost".into()),
     ];
     place.flags = vec!["--set".into(), "build.pass_env=[\"NPM_TOKEN\", \"HTTPS_PROXY\"]".into()];
-}
-
-async fn sign_in(place: &Installation, up: &Up, api: &Api) {
-    let link = api.send(Method::POST, "/v1/people/admin/sign-in", None).await.ok();
-    place.orlop(["login", &up.url, "--code", link["code"].as_str().expect("a code")]).ok();
 }
 
 async fn settings(place: &Installation, api: &Api, plants: &mut Plants) {

@@ -23,26 +23,45 @@ pub fn can_trace() -> Result<(), String> {
     }
 }
 
-/// The binary under test, started through the tracer: a program with the binary's own arguments.
+/// A program with the binary's own arguments. The tracer lives on with whatever the binary leaves
+/// behind, beside it (`-D`): so it must not hold the ends of pipes that somebody reads to their end.
+macro_rules! wrapper {
+    () => {
+        r#"#!/usr/bin/env python3
+import os, shutil, subprocess, sys, tempfile
+
+TRACE = ['strace', '-D', '-ff', '-qq', '--seccomp-bpf', '-s', '300', '-e', 'trace=execve,execveat', '-e', 'signal=none']
+with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    where = '{log}/' + str(os.getpid())
+    status = subprocess.call(TRACE + ['-o', where, '{binary}'] + sys.argv[1:], stdout=out, stderr=err)
+    for told, to in [(out, sys.stdout), (err, sys.stderr)]:
+        told.seek(0)
+        shutil.copyfileobj(told, to.buffer)
+        to.flush()
+sys.exit(status if status >= 0 else 128 - status)
+"#
+    };
+}
+
+/// The binary under test, started through the tracer.
 pub fn wrapped(place: &mut Installation) -> PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let log = place.home().join("trace");
     std::fs::create_dir_all(&log).expect("a folder");
     let wrapper = place.home().join("orlop-traced");
-    let text = format!(
-        "#!/usr/bin/env python3\nimport os, sys\nos.execvp('strace', ['strace', '-ff', '-qq', '--seccomp-bpf', '-s', '300', '-e', 'trace=execve,execveat', '-e', 'signal=none', '-o', '{}/' + str(os.getpid()), '{}'] + sys.argv[1:])\n",
-        log.display(),
-        place.binary.display(),
-    );
+    let text = format!(wrapper!(), log = log.display(), binary = place.binary.display());
     std::fs::write(&wrapper, text).expect("a file");
     std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).expect("its own file");
     place.binary = wrapper;
     log
 }
 
-/// The programs that were started, each with how often and one way it was called.
-pub fn started(log: &Path) -> BTreeMap<String, (usize, String)> {
-    let mut programs: BTreeMap<String, (usize, String)> = BTreeMap::new();
+/// Programs, each with how often it was started and one way it was called.
+pub type Programs = BTreeMap<String, (usize, String)>;
+
+/// The programs that were started.
+pub fn started(log: &Path) -> Programs {
+    let mut programs = Programs::new();
     for entry in std::fs::read_dir(log).into_iter().flatten().flatten() {
         let text = std::fs::read(entry.path()).unwrap_or_default();
         for line in String::from_utf8_lossy(&text).lines().filter(|l| l.contains("exec") && l.ends_with(" = 0")) {

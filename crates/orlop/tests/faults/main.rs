@@ -91,7 +91,7 @@ fn run(shim: &Path, play: Play, home: &Path, op: &str, error: &str, n: u64) -> T
     // What the engine starts inherits nothing: it is told which library to put in between. What an
     // instance sees below `root` is made in memory, by a process that cannot write the log.
     let (library, below, not) = match play.is_elsewhere() {
-        true => ("FAULT_SHIM", data.join("engine/instances"), "/root/"),
+        true => ("FAULT_SHIM", data.join("engine/instances"), "root/"),
         false => ("LD_PRELOAD", data.clone(), ""),
     };
     let output = Command::new(std::env::current_exe().expect("this program has a path"))
