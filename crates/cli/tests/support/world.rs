@@ -140,6 +140,16 @@ pub fn done(ok: bool, text: &str) -> Value {
         "release": if ok { json!(42) } else { Value::Null }, "serving": 41, "rollout": rollout_id(), "tookMs": 14_100, "at": ago(60)})
 }
 
+/// Who can do what.
+fn rights() -> Value {
+    json!({
+        "team": "payments",
+        "mine": [{"action": "read", "allowed": true, "why": "viewer of team `payments`"},
+            {"action": "deploy", "allowed": false, "why": "your role in team `payments` is viewer, which does not allow `deploy`"}],
+        "people": [{"person": "ada", "why": "owner of team `payments`", "role": "owner", "actions": ["read", "deploy", "operate", "configure", "manage"]}],
+    })
+}
+
 /// Answers for every endpoint.
 pub fn tell(server: &Server) {
     let on = |route: &str, value: Value| {
@@ -178,14 +188,8 @@ pub fn tell(server: &Server) {
     on("GET /v1/services/shop/settings", page(json!([setting("LOG_LEVEL", false), setting("STRIPE_KEY", true)])));
     on("PUT /v1/services/shop/settings/LOG_LEVEL", setting("LOG_LEVEL", false));
     on("POST /v1/services/shop/settings/LOG_LEVEL/restore", setting("LOG_LEVEL", false));
-    let rights = json!({
-        "team": "payments",
-        "mine": [{"action": "read", "allowed": true, "why": "viewer of team `payments`"},
-            {"action": "deploy", "allowed": false, "why": "your role in team `payments` is viewer, which does not allow `deploy`"}],
-        "people": [{"person": "ada", "why": "owner of team `payments`", "role": "owner", "actions": ["read", "deploy", "operate", "configure", "manage"]}],
-    });
-    on("GET /v1/services/shop/access", rights.clone());
-    on("GET /v1/teams/payments/access", rights);
+    on("GET /v1/services/shop/access", rights());
+    on("GET /v1/teams/payments/access", rights());
     on("PUT /v1/services/shop/settings/STRIPE_KEY", setting("STRIPE_KEY", true));
     on("GET /v1/services/shop/settings/LOG_LEVEL/versions", page(json!([setting("LOG_LEVEL", false)])));
     on("GET /v1/settings", page(json!([setting("SMTP_HOST", false)])));

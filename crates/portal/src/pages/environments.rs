@@ -181,6 +181,8 @@ mod tests {
         ServiceStatus {
             service: "shop".parse().unwrap(),
             team: "pay".parse().unwrap(),
+            description: String::new(),
+            kind: None,
             environments: places.iter().map(place).collect(),
         }
     }

@@ -94,6 +94,15 @@ impl Head {
         (!right.allowed).then(|| right.why.clone())
     }
 
+    /// Out of use, or back into it.
+    fn last_offer(&self) -> Offer {
+        let name = &self.service.service;
+        match self.removed {
+            Some(_) => self.offer("Bring back…", Action::Manage, format!("/services/{name}/do/restore")),
+            None => self.offer("Take out of use…", Action::Manage, format!("/services/{name}/do/remove")),
+        }
+    }
+
     /// Something to do with this service, where the reader may.
     pub(crate) fn offer(&self, word: &str, action: Action, path: String) -> Offer {
         Offer { word: word.to_owned(), path, denied: self.denied(action), danger: action == Action::Manage }
@@ -219,11 +228,7 @@ async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
         }
         None => Vec::new(),
     };
-    let name = &path.service;
-    let offers = match head.removed {
-        Some(_) => vec![head.offer("Bring back…", Action::Manage, format!("/services/{name}/do/restore"))],
-        None => vec![head.offer("Take out of use…", Action::Manage, format!("/services/{name}/do/remove"))],
-    };
+    let offers = vec![head.last_offer()];
     let created = When::new(head.service.created, now);
     html(&OverviewPage { shell: head.shell(&visit, ""), head, places, needs, latest, created, offers, empty })
 }

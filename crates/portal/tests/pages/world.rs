@@ -123,6 +123,11 @@ fn answer(call: &str) -> Option<Value> {
         ("GET", "/v1/services/shop") => service("shop"),
         ("GET", "/v1/services/till") => service("till"),
         ("POST", "/v1/teams/pay/services") => service("fresh"),
+        ("GET", "/v1/status/counts") => json!({"services": 2, "places": {"down": 1, "healthy": 1}}),
+        ("GET", "/v1/tokens") => page(json!([token()])),
+        ("GET", "/v1/services/shop/access") => {
+            json!({"team": "pay", "mine": [{"action": "read", "allowed": true, "why": HOSTILE}], "people": []})
+        }
         ("GET", "/v1/status") => page(json!([status("shop"), status("till")])),
         ("GET", "/v1/services/shop/status") => status("shop"),
         ("GET", "/v1/services/shop/why") => {
