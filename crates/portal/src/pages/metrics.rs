@@ -11,10 +11,11 @@ use base::{EnvironmentName, ServiceName, Span};
 use serde::Deserialize;
 
 use super::Outcome;
+use super::service::Head;
 use crate::components::chart::{Mark, Picture, Tone, pictures};
 use crate::components::{Empty, When};
 use crate::links;
-use crate::shell::{Section, Shell, html};
+use crate::shell::{Shell, html};
 use crate::site::Site;
 use crate::visit::Visit;
 
@@ -51,6 +52,7 @@ struct Figure {
 #[template(path = "metrics.html")]
 struct MetricsPage {
     shell: Shell,
+    head: Head,
     environments: Vec<Choice>,
     windows: Vec<Choice>,
     figures: Vec<Figure>,
@@ -68,21 +70,16 @@ async fn show(visit: Visit, Path(service): Path<ServiceName>, Query(asked): Quer
     let path = ServicePath { service: service.clone() };
     let metrics = visit.api.ask::<GetMetrics>(&path, &query).await?;
     let chosen = choose(&metrics, &asked.environment);
-    let shell = visit
-        .shell(Section::Services, format!("{service}: metrics"))
-        .crumb("Services", "/services")
-        .crumb(service.to_string(), format!("/services/{service}"))
-        .live(service.to_string())
-        .every(10);
+    let head = Head::of(&visit, &service, "Metrics").await?;
     let here = format!("/services/{service}/metrics");
     let Some(environment) = chosen else {
         let text = "Once it is deployed and has a route, its requests are counted here.";
         let empty = Empty::new("Nothing to measure yet", text).command("orlop deploy");
-        return html(&MetricsPage::of(shell, &metrics, Some(empty), &visit));
+        return html(&MetricsPage::of(head, &metrics, Some(empty), &visit));
     };
     let name = environment.environment.clone();
     let marks = marks(&visit, &service, &name).await?;
-    let mut page = MetricsPage::of(shell, &metrics, None, &visit);
+    let mut page = MetricsPage::of(head, &metrics, None, &visit);
     page.figures = figures(&metrics, environment);
     page.pictures = pictures(&metrics, environment, &marks).into_iter().map(Picture::of).collect();
     let link =
@@ -106,9 +103,10 @@ async fn show(visit: Visit, Path(service): Path<ServiceName>, Query(asked): Quer
 }
 
 impl MetricsPage {
-    fn of(shell: Shell, metrics: &Metrics, empty: Option<Empty>, visit: &Visit) -> Self {
+    fn of(head: Head, metrics: &Metrics, empty: Option<Empty>, visit: &Visit) -> Self {
         Self {
-            shell,
+            shell: head.shell(visit, "Metrics").every(10),
+            head,
             environments: Vec::new(),
             windows: Vec::new(),
             figures: Vec::new(),

@@ -52,6 +52,7 @@ const TABS: &[(&str, &str)] = &[
     ("Releases", "/releases"),
     ("Rollouts", "/rollouts"),
     ("Logs", "/logs"),
+    ("Metrics", "/metrics"),
     ("Settings", "/settings"),
     ("Access", "/access"),
     ("Activity", "/activity"),
