@@ -1,12 +1,12 @@
 use base::{Actor, FactSeq, Generation, Problem, Result, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::{about, args};
 use crate::chain::{Head, Link};
 use crate::read::Read;
 use crate::row::Row;
 use crate::tx::Tx;
 use crate::wakes::Wake;
+use crate::{about, args};
 
 /// Most kinds that one question about facts may name.
 pub const KINDS_MAX: usize = 64;

@@ -61,6 +61,36 @@ fn later(place: &Installation, up: &Up, offset: &Path, hours: i64) -> Up {
     place.up()
 }
 
+/// Waits a while for something that the next line asks for.
+async fn meanwhile(holds: impl AsyncFn() -> bool) {
+    for _ in 0..300 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+/// What no kept release needs is recorded first, and goes when the delay has passed, not before.
+fn only_what_nothing_needs_goes(place: &Installation, up: Up, offset: &Path, kept: &BTreeMap<String, String>) -> Up {
+    place.orlop(["service", "remove", "shop", "--yes"]).ok();
+    let up = later(place, &up, offset, 2);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(objects(place), *kept, "recorded, and still there");
+    let up = later(place, &up, offset, 4);
+    eventually("what nothing needs is deleted", || objects(place).len() < kept.len());
+    let mut left = objects(place);
+    eventually("it comes to rest", || {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let now = objects(place);
+        std::mem::replace(&mut left, now.clone()) == now
+    });
+    assert!(left.iter().all(|(key, digest)| kept.get(key) == Some(digest)), "what is left is as it was");
+    let oldest = place.orlop(["rollback", "--service", "shop", "--env", "dev", "--to", "1"]);
+    assert_ne!(oldest.code, 0, "a removed service is not rolled back: {oldest:?}");
+    up
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_service_comes_back_byte_for_byte_and_only_what_nothing_needs_goes() {
     let mut place = Installation::new();
@@ -96,12 +126,7 @@ async fn a_removed_service_comes_back_byte_for_byte_and_only_what_nothing_needs_
         place.orlop(["status", "shop", "--json"]).json().to_string().contains("\"removed\"")
             || !place.orlop(["service", "list", "--json"]).out.contains("\"shop\"")
     });
-    for _ in 0..100 {
-        if page(&up, "shop-dev.localhost").await.0 == 404 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    meanwhile(async || page(&up, "shop-dev.localhost").await.0 == 404).await;
     assert_eq!(page(&up, "shop-dev.localhost").await.0, 404, "its route is closed");
     assert_eq!(objects(&place), kept, "nothing of it is deleted");
     let again = place.orlop(["service", "create", "shop"]);
@@ -110,20 +135,10 @@ async fn a_removed_service_comes_back_byte_for_byte_and_only_what_nothing_needs_
 
     // Undone at once: every byte.
     place.orlop(["service", "restore", "shop"]).ok();
-    for _ in 0..300 {
-        if page(&up, "shop-dev.localhost").await == shown {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    meanwhile(async || page(&up, "shop-dev.localhost").await == shown).await;
     assert_eq!(page(&up, "shop-dev.localhost").await, shown, "what served serves");
     // It is the current one again once it was watched.
-    for _ in 0..300 {
-        if everything(&api, "shop").await == before {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    meanwhile(async || everything(&api, "shop").await == before).await;
     for (what, text) in everything(&api, "shop").await {
         assert_eq!(text, before[&what], "{what}");
     }
@@ -131,32 +146,12 @@ async fn a_removed_service_comes_back_byte_for_byte_and_only_what_nothing_needs_
     let failed = load.end().await;
     assert!(failed.is_empty(), "the one of a like name: {} requests failed: {failed:?}", failed.len());
 
-    // What no kept release needs is recorded first, and goes when the delay has passed, not before.
-    place.orlop(["service", "remove", "shop", "--yes"]).ok();
-    let up = later(&place, &up, &offset, 2);
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    assert_eq!(objects(&place), kept, "recorded, and still there");
-    let up = later(&place, &up, &offset, 4);
-    eventually("what nothing needs is deleted", || objects(&place).len() < kept.len());
-    let mut left = objects(&place);
-    eventually("it comes to rest", || {
-        std::thread::sleep(std::time::Duration::from_secs(1));
-        let now = objects(&place);
-        std::mem::replace(&mut left, now.clone()) == now
-    });
-    assert!(left.iter().all(|(key, digest)| kept.get(key) == Some(digest)), "what is left is as it was");
-    let oldest = place.orlop(["rollback", "--service", "shop", "--env", "dev", "--to", "1"]);
-    assert_ne!(oldest.code, 0, "a removed service is not rolled back: {oldest:?}");
+    let up = only_what_nothing_needs_goes(&place, up, &offset, &kept);
 
     // The tombstone holds longer than the delay: it still comes back, with what it keeps.
     place.orlop(["service", "restore", "shop"]).ok();
     let api = api.at(&up);
-    for _ in 0..300 {
-        if page(&up, "shop-dev.localhost").await == shown {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    meanwhile(async || page(&up, "shop-dev.localhost").await == shown).await;
     assert_eq!(page(&up, "shop-dev.localhost").await, shown, "what served serves");
     assert_eq!(everything(&api, "shop").await["settings"], before["settings"]);
     assert_eq!(page(&up, "shop-two-dev.localhost").await.0, 200);

@@ -218,9 +218,7 @@ async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
             environment,
         });
     }
-    let empty = places.is_empty().then(|| {
-        Empty::new("Nothing was deployed yet", "Push to its repository, or deploy a folder.").command("orlop deploy")
-    });
+    let empty = places.is_empty().then(nothing_yet);
     let latest = releases.first().map(|release| ReleaseView::of(release, &head, now));
     let needs = match releases.iter().find(|release| !release.current_in.is_empty()).or(releases.first()) {
         Some(release) => {
@@ -232,6 +230,10 @@ async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
     let offers = vec![head.last_offer()];
     let created = When::new(head.service.created, now);
     html(&OverviewPage { shell: head.shell(&visit, ""), head, places, needs, latest, created, offers, empty })
+}
+
+fn nothing_yet() -> Empty {
+    Empty::new("Nothing was deployed yet", "Push to its repository, or deploy a folder.").command("orlop deploy")
 }
 
 fn instance(one: &api::run::Instance, numbers: &BTreeMap<String, i64>, now: base::Time) -> InstanceView {

@@ -141,6 +141,39 @@ fn answer(call: &str) -> Option<Value> {
             json!({"source": SourceId::new(at(9), [4; 10]), "service": "fresh", "environment": "dev", "build": build()})
         }
         ("POST", "/v1/tokens") => json!({"secret": "orlop_issued", "token": token()}),
+        ("GET", "/v1/runs") => page(json!([
+            {"kind": "build", "service": "shop", "environment": "dev", "build": build(), "state": "failed", "reason": HOSTILE,
+                "steps": [{"name": HOSTILE, "at": at(12), "tookMs": 5}], "created": at(10), "ended": at(15), "actor": "person:ada"},
+            {"kind": "release", "service": "shop", "environment": "dev", "rollout": rollout(), "state": "running", "reason": HOSTILE,
+                "steps": [{"name": HOSTILE, "at": at(12)}], "created": at(10), "actor": "person:ada"},
+        ])),
+        ("GET", "/v1/topology") => json!({
+            "services": [{"service": "shop", "team": "pay", "environments": [{"environment": "dev", "health": "down"}]},
+                {"service": "till", "team": "pay", "environments": [{"environment": "dev", "health": "healthy"}]}],
+            "needs": topology_needs(),
+        }),
+        ("GET", "/v1/services/shop/impact" | "/v1/services/till/impact") => json!({
+            "service": "shop", "answer": HOSTILE, "needs": topology_needs(),
+            "dependents": [{"service": "till", "team": "pay", "distance": 1, "through": ["till", "shop"]}],
+        }),
+        ("GET", "/healthz" | "/readyz") => json!({"ok": true, "version": HOSTILE, "waitingFor": [HOSTILE]}),
+        ("GET", "/v1/doctor") => page(json!([
+            {"name": "engine.memory-limit", "verdict": "limited", "found": HOSTILE, "fix": HOSTILE},
+            {"name": "database", "verdict": "ok", "found": HOSTILE},
+        ])),
+        ("GET", "/v1/platform") => json!({
+            "version": HOSTILE, "started": at(1), "database": HOSTILE, "api": HOSTILE, "gateway": HOSTILE, "domain": HOSTILE,
+            "reconcilers": [{"name": HOSTILE, "runs": 9, "failures": 1, "lastRun": at(9), "lastTookUs": 1500, "lastError": HOSTILE, "status": {}},
+                {"name": "calm", "runs": 1, "failures": 0, "lastTookUs": 1, "status": {"said": HOSTILE}}],
+            "jobs": [{"job": JobId::new(at(9), [7; 10]), "kind": HOSTILE, "state": HOSTILE, "attempts": 1, "error": HOSTILE}],
+        }),
+        _ => return delivered(method, path),
+    })
+}
+
+/// The same, of environments, releases and rollouts.
+fn delivered(method: &str, path: &str) -> Option<Value> {
+    Some(match (method, path) {
         ("GET", "/v1/environments") => {
             page(json!([{"environment": "dev", "order": 1}, {"environment": "prod", "order": 2}]))
         }
@@ -173,32 +206,6 @@ fn answer(call: &str) -> Option<Value> {
             "problem": HOSTILE, "since": at(1),
         }])),
         ("GET", "/v1/services/shop/instances") => page(json!([])),
-        ("GET", "/v1/runs") => page(json!([
-            {"kind": "build", "service": "shop", "environment": "dev", "build": build(), "state": "failed", "reason": HOSTILE,
-                "steps": [{"name": HOSTILE, "at": at(12), "tookMs": 5}], "created": at(10), "ended": at(15), "actor": "person:ada"},
-            {"kind": "release", "service": "shop", "environment": "dev", "rollout": rollout(), "state": "running", "reason": HOSTILE,
-                "steps": [{"name": HOSTILE, "at": at(12)}], "created": at(10), "actor": "person:ada"},
-        ])),
-        ("GET", "/v1/topology") => json!({
-            "services": [{"service": "shop", "team": "pay", "environments": [{"environment": "dev", "health": "down"}]},
-                {"service": "till", "team": "pay", "environments": [{"environment": "dev", "health": "healthy"}]}],
-            "needs": topology_needs(),
-        }),
-        ("GET", "/v1/services/shop/impact" | "/v1/services/till/impact") => json!({
-            "service": "shop", "answer": HOSTILE, "needs": topology_needs(),
-            "dependents": [{"service": "till", "team": "pay", "distance": 1, "through": ["till", "shop"]}],
-        }),
-        ("GET", "/healthz" | "/readyz") => json!({"ok": true, "version": HOSTILE, "waitingFor": [HOSTILE]}),
-        ("GET", "/v1/doctor") => page(json!([
-            {"name": "engine.memory-limit", "verdict": "limited", "found": HOSTILE, "fix": HOSTILE},
-            {"name": "database", "verdict": "ok", "found": HOSTILE},
-        ])),
-        ("GET", "/v1/platform") => json!({
-            "version": HOSTILE, "started": at(1), "database": HOSTILE, "api": HOSTILE, "gateway": HOSTILE, "domain": HOSTILE,
-            "reconcilers": [{"name": HOSTILE, "runs": 9, "failures": 1, "lastRun": at(9), "lastTookUs": 1500, "lastError": HOSTILE, "status": {}},
-                {"name": "calm", "runs": 1, "failures": 0, "lastTookUs": 1, "status": {"said": HOSTILE}}],
-            "jobs": [{"job": JobId::new(at(9), [7; 10]), "kind": HOSTILE, "state": HOSTILE, "attempts": 1, "error": HOSTILE}],
-        }),
         _ => return None,
     })
 }

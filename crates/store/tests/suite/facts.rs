@@ -4,7 +4,8 @@ use base::{Actor, FactSeq, Generation};
 use ports::Clock;
 use serde_json::json;
 use store::{
-    NewFact, StoredFact, args, fact_latest, facts_about, facts_after, facts_before, facts_latest, facts_latest_beneath, subjects_after,
+    NewFact, StoredFact, args, fact_latest, facts_about, facts_after, facts_before, facts_latest, facts_latest_beneath,
+    subjects_after,
 };
 
 use super::{World, code, fact, say};
