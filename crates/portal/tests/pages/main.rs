@@ -251,6 +251,11 @@ async fn a_first_service_is_made_packed_and_uploaded() {
         lines,
         ["POST /v1/templates/web/files", "POST /v1/teams/pay/services", "POST /v1/services/fresh/sources"]
     );
+    // A template does not take the place of what is in use.
+    let over = fields.replace("service=fresh", "service=shop");
+    let (status, _, page) = browser.post("/start", &over, "http://localhost").await;
+    assert_eq!(status, StatusCode::CONFLICT, "{page}");
+    assert!(browser.world.sent().iter().all(|(line, _)| !line.contains("/services/shop/sources")));
     let (status, _, page) = browser.post("/start/push", &fields, "http://localhost").await;
     assert_eq!(status, StatusCode::OK, "{page}");
     assert!(page.contains("git push http://ada:orlop_issued@localhost/git/fresh.git main"), "{page}");

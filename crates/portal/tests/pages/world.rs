@@ -54,6 +54,15 @@ fn a_build() -> Value {
     })
 }
 
+fn a_release() -> Value {
+    json!({
+        "release": release(1), "number": 42, "service": "shop", "artifact": Digest::of(b"x"),
+        "source": SourceId::new(at(9), [4; 10]), "commit": HOSTILE, "message": HOSTILE, "author": HOSTILE,
+        "recipe": HOSTILE, "manifest": {"processes": [{"kind": HOSTILE}], "release": {}}, "created": at(1),
+        "actor": "person:ada", "currentIn": ["dev"],
+    })
+}
+
 fn standing(number: i64) -> Value {
     json!({"release": number, "commit": HOSTILE, "message": HOSTILE, "author": HOSTILE, "created": at(1), "since": at(2)})
 }
@@ -137,6 +146,8 @@ fn answer(call: &str) -> Option<Value> {
         ("POST", "/v1/templates/web/files") => {
             json!({"files": [{"path": "orlop.yaml", "content": "service: fresh\n", "executable": false}]})
         }
+        ("GET", "/v1/services/fresh/releases") => page(json!([])),
+        ("GET", "/v1/services/shop/releases") => page(json!([a_release()])),
         ("POST", "/v1/services/fresh/sources") => {
             json!({"source": SourceId::new(at(9), [4; 10]), "service": "fresh", "environment": "dev", "build": build()})
         }
@@ -193,12 +204,7 @@ fn delivered(method: &str, path: &str) -> Option<Value> {
         ("GET", "/v1/services/shop/rollouts") => page(json!([a_rollout()])),
         ("POST", "/v1/services/shop/rollouts" | "/v1/services/till/rollouts") => a_rollout(),
         ("GET", "/v1/services/shop/builds") => page(json!([a_build()])),
-        ("GET", "/v1/services/shop/releases/42") => json!({
-            "release": release(1), "number": 42, "service": "shop", "artifact": Digest::of(b"x"),
-            "source": SourceId::new(at(9), [4; 10]), "commit": HOSTILE, "message": HOSTILE, "author": HOSTILE,
-            "recipe": HOSTILE, "manifest": {"processes": [{"kind": HOSTILE}], "release": {}}, "created": at(1),
-            "actor": "person:ada", "currentIn": ["dev"],
-        }),
+        ("GET", "/v1/services/shop/releases/42") => a_release(),
         ("GET", "/v1/services/shop/routes") => page(json!([{
             "service": "shop", "environment": "dev", "url": "http://shop-dev.localhost", "hosts": ["shop-dev.localhost"],
             "shares": [{"release": release(1), "percent": 100, "instances": 2, "probe": HOSTILE},

@@ -9,8 +9,8 @@ use api::access::{IssueToken, NewToken, ServicePath};
 use api::catalog::{
     CreateService, GetService, ListTemplates, NewService, RenderTemplate, TemplateInputs, TemplatePath,
 };
-use api::deliver::{UploadQuery, UploadSource};
-use api::{Action, Nothing};
+use api::deliver::{ListReleases, UploadQuery, UploadSource};
+use api::{Action, Nothing, PageQuery};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query};
@@ -111,6 +111,17 @@ async fn make(visit: &Visit, fields: &Fields, key: &str) -> Result<ServiceName, 
     Ok(service)
 }
 
+/// A template never takes the place of what somebody has made.
+async fn not_in_use(visit: &Visit, service: &ServiceName) -> Result<(), Fault> {
+    let newest = PageQuery { limit: Some(1), after: None };
+    let releases = visit.api.ask::<ListReleases>(&ServicePath { service: service.clone() }, &newest).await?;
+    if releases.items.is_empty() {
+        return Ok(());
+    }
+    let problem = Problem::conflict("already-exists", format!("`{service}` is there already, and has releases"));
+    Err(Fault(problem.hint("choose another name for the template's service; to change this one, push to it")))
+}
+
 /// Makes the service of its template here, and deploys it: no terminal is needed.
 async fn deploy(filled: Filled<Fields>) -> Outcome {
     let Filled { visit, key, fields } = filled;
@@ -122,6 +133,7 @@ async fn deploy(filled: Filled<Fields>) -> Outcome {
     let files = visit.api.call::<RenderTemplate>(&path, &Nothing {}, &inputs, Also::default()).await?.value.files;
     let archive = pack::archive(&files)?;
     make(&visit, &fields, &key).await?;
+    not_in_use(&visit, &service).await?;
     let query = UploadQuery { message: Some(format!("From the template {}", path.template)), ..UploadQuery::default() };
     let here = ServicePath { service: service.clone() };
     let also = Also { key: Some(&key), ..Also::default() };
