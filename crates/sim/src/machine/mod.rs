@@ -190,10 +190,10 @@ impl Machine {
             return Ok(());
         }
         state.fence(id, generation)?;
-        state.calls.push(Call { verb: Verb::Stop, id, generation, at: now });
         if state.bug == Some(Bug::LetsRun) {
             return Ok(());
         }
+        state.calls.push(Call { verb: Verb::Stop, id, generation, at: now });
         let by_label = state.bug == Some(Bug::StopsByLabel);
         let service = state.instances.get(&id).map(|life| life.spec.service.clone());
         for (other, life) in &mut state.instances {
