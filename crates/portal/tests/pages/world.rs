@@ -152,12 +152,6 @@ fn answer(call: &str) -> Option<Value> {
             json!({"source": SourceId::new(at(9), [4; 10]), "service": "fresh", "environment": "dev", "build": build()})
         }
         ("POST", "/v1/tokens") => json!({"secret": "orlop_issued", "token": token()}),
-        ("GET", "/v1/runs") => page(json!([
-            {"kind": "build", "service": "shop", "environment": "dev", "build": build(), "state": "failed", "reason": HOSTILE,
-                "steps": [{"name": HOSTILE, "at": at(12), "tookMs": 5}], "created": at(10), "ended": at(15), "actor": "person:ada"},
-            {"kind": "release", "service": "shop", "environment": "dev", "rollout": rollout(), "state": "running", "reason": HOSTILE,
-                "steps": [{"name": HOSTILE, "at": at(12)}], "created": at(10), "actor": "person:ada"},
-        ])),
         ("GET", "/v1/topology") => json!({
             "services": [{"service": "shop", "team": "pay", "environments": [{"environment": "dev", "health": "down"}]},
                 {"service": "till", "team": "pay", "environments": [{"environment": "dev", "health": "healthy"}]}],
@@ -212,6 +206,12 @@ fn delivered(method: &str, path: &str) -> Option<Value> {
             "problem": HOSTILE, "since": at(1),
         }])),
         ("GET", "/v1/services/shop/instances") => page(json!([])),
+        ("GET", "/v1/runs") => page(json!([
+            {"kind": "build", "service": "shop", "environment": "dev", "build": build(), "state": "failed", "reason": HOSTILE,
+                "steps": [{"name": HOSTILE, "at": at(12), "tookMs": 5}], "created": at(10), "ended": at(15), "actor": "person:ada"},
+            {"kind": "release", "service": "shop", "environment": "dev", "rollout": rollout(), "state": "running", "reason": HOSTILE,
+                "steps": [{"name": HOSTILE, "at": at(12)}], "created": at(10), "actor": "person:ada"},
+        ])),
         _ => return None,
     })
 }
