@@ -59,6 +59,7 @@ pub(crate) fn beyond_types(schemas: &mut Map<String, Value>) {
         }
     };
     put("NewToken/properties/name", "pattern", LINE.into());
+    put("NewSession/properties/name", "pattern", LINE.into());
     put("NewRollout", "oneOf", one_way_to_roll_out());
     for schema in ["NewService", "ServiceChange"] {
         put(&format!("{schema}/properties/description"), "pattern", DESCRIPTION.into());

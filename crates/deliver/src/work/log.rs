@@ -92,7 +92,13 @@ impl LogReader {
         let marker = Marker::of(task);
         let mut from = from;
         loop {
-            let mut lines = ctx.platform().ports().engine.logs(task, from, BATCH).await?;
+            let mut lines = match ctx.platform().ports().engine.logs(task, from, BATCH).await {
+                Ok(lines) => lines,
+                // It is recorded before it is started, and forgotten after its log was saved: there is
+                // nothing to read right now, and the record says what comes.
+                Err(problem) if problem.kind == base::Kind::NotFound => return Ok(Vec::new()),
+                Err(problem) => return Err(problem),
+            };
             let Some(last) = lines.last().map(|line| line.cursor) else { return Ok(lines) };
             lines.retain(|line| !marker.hides(&line.text));
             if !lines.is_empty() {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::http::{Api, Reply};
 use crate::repeats::site;
-use crate::support::{Installation, PATIENCE, fixture, skip};
+use crate::support::{Installation, PATIENCE, skip};
 
 /// The course of chance, unless `ORLOP_TEST_SEED` says otherwise.
 const SEED: u64 = 20_260_101;
@@ -23,13 +23,18 @@ const SECONDS: u64 = 60;
 const LEFT_OUT: [&str; 2] = ["watchEvents", "watchLogs"];
 const LEFT_OUT_PATHS: &str = "^/git";
 
+/// What the runner is told.
+fn files() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/schemathesis")
+}
+
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// The python of a virtualenv with everything of `requirements.txt`, made once for all runs.
 fn python() -> Result<PathBuf, String> {
-    let wanted = fixture("schemathesis").join("requirements.txt");
+    let wanted = files().join("requirements.txt");
     let text = std::fs::read(&wanted).map_err(|e| e.to_string())?;
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/schemathesis");
     std::fs::create_dir_all(&target).map_err(|e| e.to_string())?;
@@ -81,7 +86,7 @@ impl Run<'_> {
         let output = File::create(&said).expect("a file");
         let mut command = Command::new(self.python);
         command.args(["-m", "schemathesis.cli", "--config-file"]);
-        command.arg(fixture("schemathesis").join("schemathesis.toml"));
+        command.arg(files().join("schemathesis.toml"));
         command.args(["run", self.document, "--url", self.url]);
         command.arg("-H").arg(format!("Authorization: Bearer {}", self.token));
         command.args(["--seed", &number("ORLOP_TEST_SEED", SEED).to_string(), "--max-examples", &examples]);
@@ -91,7 +96,7 @@ impl Run<'_> {
         command.args(["--exclude-path-regex", LEFT_OUT_PATHS]);
         command.args(LEFT_OUT.iter().flat_map(|id| ["--exclude-operation-id", id]));
         command.args(self.more).current_dir(&home).stdin(Stdio::null());
-        command.env("HOME", &home).env("PYTHONPATH", fixture("schemathesis")).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("HOME", &home).env("PYTHONPATH", files()).env("PYTHONDONTWRITEBYTECODE", "1");
         command.env("SCHEMATHESIS_HOOKS", "hooks").env("NO_PROXY", "*").env("ORLOP_RUN", self.name);
         command.env("ORLOP_KNOWN", self.known.to_string());
         command.stdout(output.try_clone().expect("a file")).stderr(output);

@@ -20,9 +20,15 @@ pub fn own(address: &str, url: &str) -> Option<String> {
     (path.starts_with('/') && !path.starts_with("//")).then(|| path.to_owned())
 }
 
+/// Where every name makes a page of the same sort.
+const LISTED: &[&str] = &["/help/errors/"];
+
 /// Pages of one sort: ids and numbers are as good as each other, and so are the values of a query.
 pub fn kind(path: &str) -> String {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    if let Some(list) = LISTED.iter().find(|list| path.len() > list.len() && path.starts_with(**list)) {
+        return format!("{list}*?");
+    }
     let part = |part: &str| {
         let is_id = part.split_once('_').is_some_and(|(prefix, id)| prefix.len() <= 4 && id.len() == 26);
         if is_id || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())) {
@@ -55,5 +61,6 @@ fn links_are_read_and_sorted_into_kinds() {
     assert_eq!(own, ["/assets/x.css", "/services?q=a&x=1"]);
     assert_eq!(kind("/services/shop/rollouts/ro_01kb0000000000000000000000"), "/services/shop/rollouts/*?");
     assert_eq!(kind("/services/shop/releases/42?tab=a&b"), "/services/shop/releases/*?tab&b");
+    assert_eq!(kind("/help/errors/bad-code"), "/help/errors/*?");
     assert_eq!((file_name("/"), file_name("/services/shop?x=1")), ("home".into(), "services-shop-x".into()));
 }

@@ -2,7 +2,7 @@
 
 use api::access::ServicePath;
 use api::deliver::{ListRollouts, Rollout, RolloutQuery, RolloutState};
-use api::observe::{EnvironmentMetrics, GetMetrics, Metrics, MetricsQuery};
+use api::observe::{Counted, EnvironmentMetrics, GetMetrics, Metrics, MetricsQuery};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query};
@@ -43,9 +43,9 @@ struct Choice {
 }
 
 /// A number with what it is.
-struct Figure {
-    word: &'static str,
-    number: String,
+pub(super) struct Figure {
+    pub(super) word: &'static str,
+    pub(super) number: String,
 }
 
 #[derive(Template)]
@@ -80,7 +80,8 @@ async fn show(visit: Visit, Path(service): Path<ServiceName>, Query(asked): Quer
     let name = environment.environment.clone();
     let marks = marks(&visit, &service, &name).await?;
     let mut page = MetricsPage::of(head, &metrics, None, &visit);
-    page.figures = figures(&metrics, environment);
+    let observed = metrics.observed_ms.iter().fold(0u64, |sum, seen| sum.saturating_add(*seen));
+    page.figures = figures(&environment.total, observed);
     page.pictures = pictures(&metrics, environment, &marks).into_iter().map(Picture::of).collect();
     let link =
         |environment: &str, window: &str| links::query(&here, &[("environment", environment), ("window", window)]);
@@ -136,10 +137,9 @@ fn unseen(metrics: &Metrics) -> String {
     }
 }
 
-fn figures(metrics: &Metrics, environment: &EnvironmentMetrics) -> Vec<Figure> {
+/// The numbers of a span of which so many milliseconds were observed.
+pub(super) fn figures(total: &Counted, observed: u64) -> Vec<Figure> {
     use crate::components::chart::{Unit, Value};
-    let total = &environment.total;
-    let observed = metrics.observed_ms.iter().fold(0u64, |sum, seen| sum.saturating_add(*seen));
     let exactly = |unit: Unit, n: Option<f64>| unit.value(n.map(Value::Exactly));
     let latency = |latency: Option<api::observe::Latency>| {
         Unit::Millis.value(latency.map(|l| Value::Between(f64::from(l.above_ms), l.at_most_ms.map(f64::from))))

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use api::access::{AccessReport, GetAccess, ListActivity, ServicePath};
-use api::catalog::{GetService, GetStatus, Service};
+use api::catalog::{GetImpact, GetService, GetStatus, Service};
 use api::deliver::{GetRelease, ListReleases, Release, ReleasePath};
+use api::observe::{ListMetrics, OverviewQuery};
 use api::route::ListRoutes;
 use api::run::ListInstances;
-use api::{Action, PageQuery};
+use api::{Action, Nothing, PageQuery};
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query};
@@ -17,6 +18,7 @@ use base::ServiceName;
 use serde::Deserialize;
 
 use super::Outcome;
+use super::metrics::{Figure, figures};
 use super::telling::{Told, who};
 use crate::client::Also;
 use crate::components::{Badge, Empty, Offer, Tab, Text, When};
@@ -125,6 +127,8 @@ struct PlaceView {
     rollout: Option<String>,
     shares: Vec<ShareView>,
     problem: Text,
+    /// What the gateway counted in the last minutes; none where nobody looked.
+    figures: Vec<Figure>,
     instances: Vec<InstanceView>,
     offers: Vec<Offer>,
 }
@@ -160,6 +164,8 @@ struct OverviewPage {
     head: Head,
     places: Vec<PlaceView>,
     needs: Vec<NeedView>,
+    /// Services that need this one directly.
+    needed_by: Vec<String>,
     latest: Option<ReleaseView>,
     created: When,
     offers: Vec<Offer>,
@@ -171,53 +177,17 @@ async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
     let status = visit.api.get::<GetStatus>(&path).await?;
     let routes = visit.api.get::<ListRoutes>(&path).await?.items;
     let instances = visit.api.get::<ListInstances>(&path).await?.items;
+    let lately = OverviewQuery { services: Some(path.service.to_string()), ..OverviewQuery::default() };
+    // A page without them is better than none.
+    let lately = visit.api.ask::<ListMetrics>(&Nothing {}, &lately).await.map(|page| page.items).unwrap_or_default();
+    let dependents = visit.api.get::<GetImpact>(&path).await?.dependents;
+    let needed_by = dependents.iter().filter(|one| one.distance == 1).map(|one| one.service.to_string()).collect();
     let query = PageQuery { limit: Some(PAGE), after: None };
     let releases = visit.api.ask::<ListReleases>(&path, &query).await?.items;
     let numbers: BTreeMap<String, i64> = releases.iter().map(|r| (r.release.to_string(), r.number)).collect();
     let now = visit.now;
-    let mut places = Vec::new();
-    for place in status.environments {
-        let environment = place.environment.to_string();
-        let mine = routes.iter().find(|route| route.environment == place.environment);
-        let shares = mine.iter().flat_map(|route| &route.shares).map(|share| ShareView {
-            release: numbers.get(&share.release.to_string()).map_or_else(|| share.release.short(), |n| format!("r{n}")),
-            percent: share.percent.min(100),
-            instances: share.instances,
-            probe: Text(share.probe.clone()),
-        });
-        let act = |verb: &str| {
-            links::query(&format!("/services/{}/do/{verb}", path.service), &[("environment", &environment)])
-        };
-        let running = place.release.is_some();
-        let mut offers = Vec::new();
-        if running && head.removed.is_none() {
-            offers.push(head.offer("Roll back…", Action::Deploy, act("rollback")));
-            offers.push(head.offer("Restart…", Action::Deploy, act("restart")));
-            offers.push(head.offer("Scale…", Action::Operate, act("scale")));
-        }
-        places.push(PlaceView {
-            badge: Badge::health(place.health),
-            reason: Text(place.reason),
-            since: place.since.map(|at| When::new(at, now)),
-            evidence: place.evidence.into_iter().map(Text).collect(),
-            next: place.next.map(Text),
-            deadline: place.deadline.map(|at| When::new(at, now)),
-            url: place.url.filter(|url| url.starts_with("http://") || url.starts_with("https://")),
-            release: place.release,
-            ready: place.ready,
-            wanted: place.wanted,
-            rollout: place.rollout.map(|id| id.to_string()),
-            shares: shares.collect(),
-            problem: Text(mine.map(|route| route.problem.clone()).unwrap_or_default()),
-            instances: instances
-                .iter()
-                .filter(|i| i.environment == place.environment && i.state != "exited")
-                .map(|i| instance(i, &numbers, now))
-                .collect(),
-            offers,
-            environment,
-        });
-    }
+    let around = Around { head: &head, routes, instances, numbers, lately, now };
+    let places: Vec<PlaceView> = status.environments.into_iter().map(|place| around.place(place)).collect();
     let empty = places.is_empty().then(nothing_yet);
     let latest = releases.first().map(|release| ReleaseView::of(release, &head, now));
     let needs = match releases.iter().find(|release| !release.current_in.is_empty()).or(releases.first()) {
@@ -229,7 +199,85 @@ async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
     };
     let offers = vec![head.last_offer()];
     let created = When::new(head.service.created, now);
-    html(&OverviewPage { shell: head.shell(&visit, ""), head, places, needs, latest, created, offers, empty })
+    html(&OverviewPage {
+        shell: head.shell(&visit, ""),
+        head,
+        places,
+        needs,
+        needed_by,
+        latest,
+        created,
+        offers,
+        empty,
+    })
+}
+
+/// What is known about the places of a service.
+struct Around<'a> {
+    head: &'a Head,
+    routes: Vec<api::route::Route>,
+    instances: Vec<api::run::Instance>,
+    /// Numbers of releases by their ids.
+    numbers: BTreeMap<String, i64>,
+    lately: Vec<api::observe::PlaceMetrics>,
+    now: base::Time,
+}
+
+impl Around<'_> {
+    fn place(&self, place: api::catalog::EnvironmentStatus) -> PlaceView {
+        let environment = place.environment.to_string();
+        let mine = self.routes.iter().find(|route| route.environment == place.environment);
+        let shares = mine.iter().flat_map(|route| &route.shares).map(|share| ShareView {
+            release: self
+                .numbers
+                .get(&share.release.to_string())
+                .map_or_else(|| share.release.short(), |n| format!("r{n}")),
+            percent: share.percent.min(100),
+            instances: share.instances,
+            probe: Text(share.probe.clone()),
+        });
+        let act = |verb: &str| {
+            links::query(
+                &format!("/services/{}/do/{verb}", self.head.service.service),
+                &[("environment", &environment)],
+            )
+        };
+        let running = place.release.is_some();
+        let mut offers = Vec::new();
+        if running && self.head.removed.is_none() {
+            offers.push(self.head.offer("Roll back…", Action::Deploy, act("rollback")));
+            offers.push(self.head.offer("Restart…", Action::Deploy, act("restart")));
+            offers.push(self.head.offer("Scale…", Action::Operate, act("scale")));
+        }
+        PlaceView {
+            badge: Badge::health(place.health),
+            reason: Text(place.reason),
+            since: place.since.map(|at| When::new(at, self.now)),
+            evidence: place.evidence.into_iter().map(Text).collect(),
+            next: place.next.map(Text),
+            deadline: place.deadline.map(|at| When::new(at, self.now)),
+            url: place.url.filter(|url| url.starts_with("http://") || url.starts_with("https://")),
+            release: place.release,
+            ready: place.ready,
+            wanted: place.wanted,
+            rollout: place.rollout.map(|id| id.to_string()),
+            shares: shares.collect(),
+            figures: self
+                .lately
+                .iter()
+                .find(|one| one.environment == place.environment && one.observed_ms > 0)
+                .map_or_else(Vec::new, |one| figures(&one.total, one.observed_ms)),
+            problem: Text(mine.map(|route| route.problem.clone()).unwrap_or_default()),
+            instances: self
+                .instances
+                .iter()
+                .filter(|i| i.environment == place.environment && i.state != "exited")
+                .map(|i| instance(i, &self.numbers, self.now))
+                .collect(),
+            offers,
+            environment,
+        }
+    }
 }
 
 fn nothing_yet() -> Empty {
