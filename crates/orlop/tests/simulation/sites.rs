@@ -29,7 +29,7 @@ const MACHINERY: [&str; 4] = ["store/src/tx.rs", "store/src/db.rs", "kernel/src/
 
 /// Lines that no story can reach, each with its reason. One that is reached all the same, or that
 /// is gone, fails the test.
-const UNREACHED: [(&str, &str, &str, &str); 6] = [
+const UNREACHED: [(&str, &str, &str, &str); 7] = [
     (
         "deliver/src/work/archive.rs",
         "store",
@@ -41,6 +41,12 @@ const UNREACHED: [(&str, &str, &str, &str); 6] = [
         "tell_newest",
         "commit",
         "only the ledger of an earlier version has a place whose newest rollout is not told under its name",
+    ),
+    (
+        "store/src/about.rs",
+        "catch_up",
+        "commit",
+        "only the ledger of an earlier version has facts that are not indexed; the store's own tests have one",
     ),
     ("store/src/dump.rs", "restore", "commit", "a database is restored where no control plane runs"),
     (

@@ -164,6 +164,8 @@ async fn people(world: &mut World) {
     done(world.call(Request::to("startSession").body(json!({ "name": "a browser" }))).await);
     done(world.call(set("COLOUR", "blue")).await);
     done(world.call(Request::about("removeSetting", "shop").at("name", "COLOUR")).await);
+    let restore = Request::about("restoreSetting", "shop").at("name", "COLOUR").body(json!({ "version": 1 }));
+    done(world.call(restore).await);
     done(world.call(Request::to("setPlatformSetting").at("name", "ALL").body(json!({ "value": "1" }))).await);
     let environment = Request::to("putEnvironment").at("environment", "preview").body(json!({ "after": "dev" }));
     done(world.call(environment).await);
