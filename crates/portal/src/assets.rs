@@ -33,7 +33,11 @@ fn path(name: &str, kind: &str, text: &str) -> String {
 }
 
 pub(crate) fn routes() -> Router<Site> {
-    Router::new().route("/assets/{name}", get(one)).layer(tower_http::compression::CompressionLayer::new())
+    // Browsers ask for it on their own where what they show is no page of ours.
+    Router::new()
+        .route("/favicon.ico", get(async || one(Path("icon.svg".to_owned())).await))
+        .route("/assets/{name}", get(one))
+        .layer(tower_http::compression::CompressionLayer::new())
 }
 
 /// An old address is answered with what there is now, and not kept: a page from before an upgrade still works.

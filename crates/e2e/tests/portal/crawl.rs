@@ -25,12 +25,23 @@ pub struct Found {
 }
 
 impl Found {
-    /// Pages that a person can read, one of each kind.
+    /// Pages that a person can read, one of each kind, whichever service it is about; the shop has most to show.
     pub fn kinds(&self) -> Vec<String> {
-        let mut seen = BTreeSet::new();
         let readable = self.pages.iter().filter(|(path, (_, status))| *status == 200 && !path.starts_with("/assets/"));
-        readable.filter(|(path, _)| seen.insert(kind(path))).map(|(path, _)| path.clone()).collect()
+        let mut paths: Vec<&String> = readable.map(|(path, _)| path).collect();
+        paths.sort_by_key(|path| !path.contains("/shop"));
+        let mut seen = BTreeSet::new();
+        paths.into_iter().filter(|path| seen.insert(of_any_service(&kind(path)))).cloned().collect()
     }
+}
+
+/// A kind of page without the name of its service.
+fn of_any_service(kind: &str) -> String {
+    let mut parts: Vec<&str> = kind.split('/').collect();
+    if let ["", "services" | "topology" | "why", name, ..] = parts.as_mut_slice() {
+        *name = "*";
+    }
+    parts.join("/")
 }
 
 /// Pages to which no other one leads.
@@ -58,7 +69,9 @@ pub async fn crawl(http: &Client, url: &str, cookie: Option<&str>, more: &[&str]
         let to = response.headers().get("location").and_then(|v| v.to_str().ok()).map(ToOwned::to_owned);
         let is_page = response.headers().get("content-type").is_some_and(|v| v.as_bytes().starts_with(b"text/html"));
         let text = if is_page { response.text().await.unwrap_or_default() } else { String::new() };
-        if !status.is_success() && !status.is_redirection() {
+        // A preview may say that there is nothing to go back to.
+        let told = status == StatusCode::CONFLICT && is_page && path.contains("rollback");
+        if !status.is_success() && !status.is_redirection() && !told {
             found.wrong.push(format!("{path}, linked from {from}: {status}"));
         }
         if status == StatusCode::OK && is_page {
@@ -121,7 +134,10 @@ fn every_link_as_every_role() {
                 let status = response.status();
                 let text = response.text().await.unwrap_or_default();
                 let secret = text.contains("sk_live_0123456789");
-                let told = role == "anonymous" && status == 200 && (text.contains("shop") || text.contains("olga"));
+                // The document of the API has examples; the sign-in page has the address that was typed.
+                let open = ["/openapi.json", "/sign-in"].iter().any(|public| path.starts_with(public));
+                let told =
+                    role == "anonymous" && status == 200 && !open && (text.contains("shop") || text.contains("olga"));
                 if status.is_server_error() || secret || told {
                     wrong.push(format!("{role} types {path}: {status}, secret: {secret}, told: {told}"));
                 }
