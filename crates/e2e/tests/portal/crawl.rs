@@ -100,7 +100,6 @@ pub async fn console(browser: &Browser, url: &str, pages: &[String]) -> Vec<Stri
 }
 
 #[test]
-#[ignore = "has not been seen to pass since its last findings were mended: run it with `--run-ignored all`"]
 fn every_link_as_every_role() {
     run(async {
         let house = House::lived_in().await;
