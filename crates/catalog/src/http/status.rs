@@ -168,22 +168,11 @@ pub(crate) async fn count(board: &Board, ctx: Ctx) -> Result<Answer<StatusCounts
     for one in services.values().filter(|one| visible(&ctx, one)) {
         counts.services = counts.services.saturating_add(1);
         for place in &one.status.environments {
-            let count = counts.places.entry(word(place.health).to_owned()).or_default();
+            let count = counts.places.entry(place.health.word().to_owned()).or_default();
             *count = count.saturating_add(1);
         }
     }
     Ok(counts.into())
-}
-
-const fn word(health: Health) -> &'static str {
-    match health {
-        Health::Healthy => "healthy",
-        Health::Degraded => "degraded",
-        Health::Down => "down",
-        Health::Changing => "changing",
-        Health::Empty => "empty",
-        Health::Unknown => "unknown",
-    }
 }
 
 /// The state of one service.

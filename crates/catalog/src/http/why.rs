@@ -1,4 +1,4 @@
-use api::catalog::{Because, Health, Why, WhyService};
+use api::catalog::{Because, Why, WhyService};
 use base::Result;
 use kernel::{Answer, Call, Ctx};
 use store::StoredFact;
@@ -34,21 +34,10 @@ pub(crate) async fn why(ctx: Ctx, call: Call<WhyService>) -> Result<Answer<Why>>
         .take(TOLD)
         .collect();
     let answers: Vec<String> =
-        environments.iter().map(|e| format!("{} is {}: {}", e.environment, word(e.health), e.reason)).collect();
+        environments.iter().map(|e| format!("{} is {}: {}", e.environment, e.health.word(), e.reason)).collect();
     let answer = match answers.is_empty() {
         true => "nothing was ever deployed".to_owned(),
         false => answers.join("; "),
     };
     Ok(Why { answer, because, advice: advice(&service, &environments) }.into())
-}
-
-const fn word(health: Health) -> &'static str {
-    match health {
-        Health::Healthy => "healthy",
-        Health::Degraded => "degraded",
-        Health::Down => "down",
-        Health::Changing => "changing",
-        Health::Empty => "empty",
-        Health::Unknown => "unknown",
-    }
 }

@@ -68,14 +68,15 @@ impl Badge {
 
     /// How a service is.
     pub(crate) fn health(health: Health) -> Self {
-        match health {
-            Health::Healthy => Self::new(Tone::Good, "healthy"),
-            Health::Degraded => Self::new(Tone::Warn, "degraded"),
-            Health::Down => Self::new(Tone::Bad, "down"),
-            Health::Changing => Self::new(Tone::Busy, "changing"),
-            Health::Empty => Self::new(Tone::Quiet, "empty"),
-            Health::Unknown => Self::new(Tone::Unknown, "unknown"),
-        }
+        let tone = match health {
+            Health::Healthy => Tone::Good,
+            Health::Degraded => Tone::Warn,
+            Health::Down => Tone::Bad,
+            Health::Changing => Tone::Busy,
+            Health::Empty => Tone::Quiet,
+            Health::Unknown => Tone::Unknown,
+        };
+        Self::new(tone, health.word())
     }
 
     /// The state of a rollout.

@@ -142,19 +142,8 @@ fn worst<'a>(services: impl IntoIterator<Item = &'a TopologyService>) -> Tone {
 
 fn states(one: &TopologyService) -> String {
     let states: Vec<String> =
-        one.environments.iter().map(|place| format!("{} in {}", word(place.health), place.environment)).collect();
+        one.environments.iter().map(|place| format!("{} in {}", place.health.word(), place.environment)).collect();
     states.join(", ")
-}
-
-const fn word(health: Health) -> &'static str {
-    match health {
-        Health::Healthy => "healthy",
-        Health::Degraded => "degraded",
-        Health::Down => "down",
-        Health::Changing => "changing",
-        Health::Empty => "empty",
-        Health::Unknown => "unknown",
-    }
 }
 
 #[cfg(test)]
