@@ -266,6 +266,20 @@ async fn put(api: &Api, path: &str, body: &Value) {
 }
 
 /// Tokens and codes that the platform made, good and bad ones, by every transport.
+/// What the portal answers to the form of its sign-in page.
+async fn entered(up: &Up, code: &str) -> reqwest::Response {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let form = client.build().expect("a client").post(format!("{}/sign-in", up.url)).header("origin", &up.url);
+    form.form(&[("code", code)]).send().await.expect("an answer")
+}
+
+/// What the cookie of the session holds that this answer sets.
+fn session(answer: &reqwest::Response) -> String {
+    let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|v| v.to_str().ok());
+    let values = cookies.filter(|set| set.starts_with("orlop-session")).filter_map(|set| set.split(['=', ';']).nth(1));
+    values.last().expect("a session").to_owned()
+}
+
 async fn credentials(place: &Installation, up: &Up, api: &Api, plants: &mut Plants) {
     plants.made("the token of a person who signed in", api.token.as_deref().expect("a token"));
     for n in 0..3 {
@@ -294,10 +308,7 @@ async fn credentials(place: &Installation, up: &Up, api: &Api, plants: &mut Plan
                 let signed_in = api.without().sign_in(&code).await;
                 plants.made("the token of a person who signed in", signed_in.token.as_deref().expect("a token"));
             }
-            1 => {
-                let page = api.without().request(Method::POST, "/sign-in").form(&[("code", &code)]).send().await;
-                assert_eq!(page.expect("an answer").status(), 200);
-            }
+            1 => plants.made("the session of a browser", &session(&entered(up, &code).await)),
             _ => {}
         }
     }
@@ -308,8 +319,7 @@ async fn credentials(place: &Installation, up: &Up, api: &Api, plants: &mut Plan
     let wrong = plants.plant("a wrong one-time code", "word", &[]);
     let refused = api.without().post("/v1/sign-in", json!({ "code": format!("once_{wrong}") })).await;
     assert_eq!(refused.status, 401);
-    let page = api.without().request(Method::POST, "/sign-in").form(&[("code", &wrong)]).send().await;
-    assert_eq!(page.expect("an answer").status(), 401);
+    assert_eq!(entered(up, &wrong).await.status(), 401);
 }
 
 fn host(url: &str) -> &str {
