@@ -8,7 +8,7 @@ mod work;
 
 use kernel::Capability;
 // The plain values that decisions are made about.
-pub(crate) use kernel::{Identity, Role, Target};
+pub(crate) use kernel::{Identity, Target};
 
 pub use work::{FirstSignIn, Gatekeeper, MasterKey, SettingVault, first_sign_in};
 
@@ -27,4 +27,5 @@ fn tables() -> Capability {
         .migration("people", include_str!("../migrations/0001_people.sql"))
         .migration("settings", include_str!("../migrations/0002_settings.sql"))
         .migration("sessions", include_str!("../migrations/0003_sessions.sql"))
+        .migration("views", include_str!("../migrations/0004_views.sql"))
 }

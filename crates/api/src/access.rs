@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use base::{
     Actor, EnvironmentName, FactSeq, Generation, PersonName, ServiceName, SettingName, Span, TeamName, Time, TokenId,
+    ViewName,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::catalog::StatusQuery;
 use crate::endpoint::endpoints;
 use crate::{Access, Action, Nothing, Page, PageQuery};
 
@@ -44,6 +46,12 @@ endpoints! {
     IssueToken = "issueToken": Post "/v1/tokens", Access::SignedIn, Json { body: NewToken, reply: IssuedToken }
     /// Revokes one of the caller's tokens; platform admins may revoke any.
     RevokeToken = "revokeToken": Delete "/v1/tokens/{token}", Access::SignedIn, Json { path: TokenPath, reply: Nothing }
+    /// The caller's own views of the list of services.
+    ListViews = "listViews": Get "/v1/views", Access::SignedIn, Json { query: PageQuery, reply: Page<View> }
+    /// Keeps what the caller looks for in the list of services under a name; replaces what had that name.
+    SaveView = "saveView": Put "/v1/views/{view}", Access::SignedIn, Json { path: ViewPath, body: StatusQuery, reply: View }
+    /// Forgets one of the caller's views.
+    RemoveView = "removeView": Delete "/v1/views/{view}", Access::SignedIn, Json { path: ViewPath, reply: Nothing }
     /// Who can do what with a service, and why; what the caller can.
     GetAccess = "getAccess": Get "/v1/services/{service}/access", Access::Service(Action::Read), Json { path: ServicePath, reply: AccessReport }
     /// Who can do what with what a team owns, and why; what the caller can.
@@ -114,6 +122,26 @@ pub struct PersonPath {
 pub struct TokenPath {
     /// The token's id.
     pub token: TokenId,
+}
+
+/// `{view}` in a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ViewPath {
+    /// The view's name.
+    pub view: ViewName,
+}
+
+/// What somebody looks for often, under a name; only they see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// Its name.
+    pub view: ViewName,
+    /// What is looked for; a page of it is no part.
+    pub query: StatusQuery,
+    /// When it was kept.
+    pub saved: Time,
 }
 
 /// `{service}` and `{name}` in a path.
@@ -201,6 +229,27 @@ pub enum Role {
     Developer,
     /// Everything about the team.
     Owner,
+}
+
+impl Role {
+    /// The word on the wire, in tables, in commands and on every page.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Developer => "developer",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// What a role allows with what its team owns. The platform decides by it, and who shows what would be
+    /// refused reads it here.
+    pub const fn allows(self, action: Action) -> bool {
+        match self {
+            Self::Viewer => matches!(action, Action::Read),
+            Self::Developer => matches!(action, Action::Read | Action::Deploy | Action::Operate | Action::Configure),
+            Self::Owner => !matches!(action, Action::Admin),
+        }
+    }
 }
 
 /// A team.

@@ -1,6 +1,6 @@
 //! Services, their owners and their state; templates.
 
-use base::{EnvironmentName, NeedName, RolloutId, ServiceName, TeamName, TemplateName, Time};
+use base::{EnvironmentName, NeedName, ProcessName, RolloutId, ServiceName, TeamName, TemplateName, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -153,6 +153,9 @@ pub struct StatusQuery {
     /// Only services of this kind: `web`, `worker`, `site`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Only services of which something crashes again and again; `false`: only the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash_loop: Option<bool>,
     /// Only those whose name or description contains this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
@@ -238,6 +241,24 @@ pub struct EnvironmentStatus {
     /// The newest rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutId>,
+    /// A process that crashes again and again, and is restarted ever more slowly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash_loop: Option<CrashLoop>,
+}
+
+/// A process that crashes again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CrashLoop {
+    /// Which process.
+    pub process: ProcessName,
+    /// Crashes since its release was started here.
+    pub crashes: u32,
+    /// How it ended last, and when it is started again.
+    pub trouble: String,
+    /// What it wrote last before it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_line: Option<String>,
 }
 
 /// Where to look.

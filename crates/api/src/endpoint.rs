@@ -97,6 +97,20 @@ pub enum Action {
     Admin,
 }
 
+impl Action {
+    /// The word on the wire, in commands and on every page.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Deploy => "deploy",
+            Self::Operate => "operate",
+            Self::Configure => "configure",
+            Self::Manage => "manage",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// All actions, from the weakest.
 pub const ACTIONS: [Action; 6] =
     [Action::Read, Action::Deploy, Action::Operate, Action::Configure, Action::Manage, Action::Admin];

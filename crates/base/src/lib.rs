@@ -18,7 +18,7 @@ pub use digest::{Digest, Hasher};
 pub use id::{BuildId, FactSeq, Generation, InstanceId, JobId, PersonId, ReleaseId, RolloutId, SourceId, TokenId};
 pub use name::{
     BadName, EnvironmentName, HostName, NeedName, PersonName, ProcessName, ServiceName, SettingName, TeamName,
-    TemplateName,
+    TemplateName, ViewName,
 };
 pub use problem::{Kind, Problem, Result};
 pub use secret::Secret;

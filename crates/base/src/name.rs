@@ -168,6 +168,13 @@ name!(
     |t| label(t, 40)
 );
 name!(
+    /// The name under which a person keeps what they look for.
+    ViewName,
+    "name of a view",
+    "use 1 to 40 lower-case letters, digits and single hyphens, starting with a letter",
+    |t| label(t, 40)
+);
+name!(
     /// The name of a setting or secret; it becomes an environment variable of the instances.
     SettingName,
     "setting name",

@@ -42,6 +42,7 @@ words! {
     ProcessName: ProcessName::RULE, Some(LABEL), at most 30, "web";
     NeedName: NeedName::RULE, Some(LABEL), at most 40, "inventory";
     TemplateName: TemplateName::RULE, Some(LABEL), at most 40, "web";
+    ViewName: ViewName::RULE, Some(LABEL), at most 40, "payments-down";
     SettingName: SettingName::RULE, Some("^[A-Z][A-Z0-9_]*$"), at most 128, "LOG_LEVEL";
     PersonName: PersonName::RULE, Some("^[a-z][a-z0-9._+@-]*$"), at most 64, "ada";
     HostName: HostName::RULE, None, at most 253, "shop.example.com";

@@ -1,4 +1,5 @@
-use base::{EnvironmentName, ServiceName, Span};
+use api::catalog::{Health, StatusOrder, StatusQuery};
+use base::{EnvironmentName, ServiceName, Span, TeamName};
 use clap::{Args, Parser};
 
 use crate::Verb;
@@ -53,6 +54,43 @@ pub struct Where {
     /// The environment; default: the only one where the service runs
     #[arg(short, long = "env", value_name = "ENV")]
     pub environment: Option<EnvironmentName>,
+}
+
+/// Which services a list shows, and in which order.
+#[derive(Debug, Default, Args)]
+pub struct Filter {
+    /// Only this team's
+    #[arg(long, value_name = "TEAM")]
+    pub team: Option<TeamName>,
+    /// Only those that are so somewhere: down, degraded, changing, unknown, healthy, empty
+    #[arg(long, value_name = "STATE", value_parser = of_word::<Health>)]
+    pub health: Option<Health>,
+    /// Only this kind: web, worker, site
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Only those of which something crashes again and again
+    #[arg(long)]
+    pub crash_loop: bool,
+    /// Only those whose name or description holds this
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+    /// By name, health (what needs somebody first), change (the newest first) or team
+    #[arg(long, value_name = "ORDER", value_parser = of_word::<StatusOrder>)]
+    pub sort: Option<StatusOrder>,
+}
+
+impl Filter {
+    /// As the API takes it.
+    pub fn query(self) -> StatusQuery {
+        let Self { team, health, kind, crash_loop, search, sort } = self;
+        let crash_loop = crash_loop.then_some(true);
+        StatusQuery { limit: None, after: None, team, health, kind, crash_loop, search, sort }
+    }
+}
+
+/// Reads a word as the API writes it.
+fn of_word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|e| e.to_string())
 }
 
 /// Which page of a list.

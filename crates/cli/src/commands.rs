@@ -58,5 +58,6 @@ pub mod team;
 pub mod token;
 pub mod topology;
 pub mod traffic;
+pub mod view;
 pub mod whoami;
 pub mod why;

@@ -42,6 +42,8 @@ pub enum Verb {
     #[command(subcommand)]
     Token(token::Verb),
     #[command(subcommand)]
+    View(view::Verb),
+    #[command(subcommand)]
     Setting(setting::Verb),
     #[command(subcommand)]
     Env(env::Verb),
@@ -91,6 +93,7 @@ impl Verb {
             Self::Team(verb) => verb.run(ctx).await,
             Self::Person(verb) => verb.run(ctx).await,
             Self::Token(verb) => verb.run(ctx).await,
+            Self::View(verb) => verb.run(ctx).await,
             Self::Setting(verb) => verb.run(ctx).await,
             Self::Env(verb) => verb.run(ctx).await,
             Self::Release(verb) => verb.run(ctx).await,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use base::{Digest, Generation, HostName, InstanceId, Result, RolloutId, ServiceName};
 use ports::{
     AppliedSnapshot, BackendCounters, ByteStream, Engine, Feature, Gateway, GatewayStatus, InstanceSeen, InstanceSpec,
-    LogCursor, LogLine, Objects, ProbeAnswer, Progress, PushUpdate, PushVerdict, ReceiveLimits, ReceivePolicy,
+    LogCursor, LogEnd, LogLine, Objects, ProbeAnswer, Progress, PushUpdate, PushVerdict, ReceiveLimits, ReceivePolicy,
     Snapshot, SnapshotChange, Sources,
 };
 use store::Store;
@@ -77,6 +77,10 @@ impl Engine for Fenced<dyn Engine> {
 
     async fn log_tail(&self, id: InstanceId, max: usize) -> Result<Vec<LogLine>> {
         self.port.log_tail(id, max).await
+    }
+
+    async fn log_back(&self, id: InstanceId, until: LogEnd, max: usize) -> Result<Vec<LogLine>> {
+        self.port.log_back(id, until, max).await
     }
 
     async fn export(&self, id: InstanceId, path: &str) -> Result<ByteStream> {

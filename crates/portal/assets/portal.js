@@ -48,9 +48,12 @@
     attributes(from, to);
     if (from.nodeName === "INPUT" && from.type === "hidden") { from.value = to.value; return; }
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(from.nodeName)) return;
+    // What is shown once stays until the reader leaves.
+    const stays = (node) => node && node.nodeType === 1 && node.hasAttribute("data-stay");
     let at = from.firstChild;
     for (let want = to.firstChild; want;) {
       const next = want.nextSibling;
+      while (stays(at) && !stays(want)) at = at.nextSibling;
       if (at && alike(at, want)) { morph(at, want); at = at.nextSibling; }
       else {
         const key = keyOf(want);
@@ -61,7 +64,17 @@
       }
       want = next;
     }
-    while (at) { const gone = at; at = at.nextSibling; gone.remove(); }
+    while (at) { const gone = at; at = at.nextSibling; if (!stays(gone)) gone.remove(); }
+  };
+
+  // An element that is moved loses focus and selection, and boxes above the fold may grow.
+  const holding = (change) => {
+    const held = document.activeElement;
+    const range = held && typeof held.selectionStart === "number" ? [held.selectionStart, held.selectionEnd, held.selectionDirection] : null;
+    change();
+    if (!held || held === document.activeElement || !held.isConnected || held === document.body) return;
+    held.focus({ preventScroll: true });
+    if (range) held.setSelectionRange(...range);
   };
 
   // Live: told that something changed, the page fetches itself.
@@ -77,7 +90,7 @@
       if (!reply.ok) throw new Error(reply.status);
       const page = new DOMParser().parseFromString(await reply.text(), "text/html");
       const next = page.getElementById("main");
-      if (next) { morph(main(), document.importNode(next, true)); document.title = page.title; wire(main()); }
+      if (next) { holding(() => morph(main(), document.importNode(next, true))); document.title = page.title; wire(main()); }
       pulse("");
     } catch { pulse("not up to date: the platform does not answer"); wait = 5000; }
     const took = performance.now() - began;
@@ -164,6 +177,7 @@
   const menu = document.querySelector("details.menu");
   const fold = () => { if (menu) menu.open = !narrow.matches; };
   narrow.addEventListener("change", fold); fold();
+  if (document.body.dataset.at) history.replaceState(null, "", document.body.dataset.at);
   wire(document); listen();
   setInterval(() => times(document), 10000);
   // What no event tells of is asked for on a beat.

@@ -1,8 +1,8 @@
 //! What the reader may do, so that nothing is offered that would be refused. The API decides; this only
-//! says beforehand what it would say, by the same table of roles.
+//! says beforehand what it would say, by the same table of roles ([`api::access::Role::allows`]).
 
 use api::Action;
-use api::access::{Me, Role};
+use api::access::Me;
 use base::{ServiceName, TeamName};
 
 /// The rights of one credential.
@@ -18,13 +18,13 @@ impl<'a> Rights<'a> {
 
     /// Why this is not allowed; nothing where it is. Without a service: about a new one of the team.
     pub(crate) fn why_not(&self, action: Action, team: &TeamName, service: Option<&ServiceName>) -> Option<String> {
-        let word = word(action);
+        let word = action.word();
         let token = &self.me.token;
         let named = service
             .map_or(token.services.is_empty(), |service| token.services.is_empty() || token.services.contains(service));
         let role = self.me.teams.get(team.as_str()).copied();
-        if !self.me.admin && !role.is_some_and(|role| allows(role, action)) {
-            let role = role.map_or("no role", role_word);
+        if !self.me.admin && !role.is_some_and(|role| role.allows(action)) {
+            let role = role.map_or_else(|| "no role".to_owned(), |role| format!("the role {}", role.word()));
             return Some(format!("You have {role} in {team}, which does not allow to {word}. Ask an owner of {team}."));
         }
         if !named {
@@ -37,33 +37,6 @@ impl<'a> Rights<'a> {
     pub(crate) fn teams(&self, action: Action) -> Vec<TeamName> {
         let named = self.me.teams.keys().filter_map(|team| team.parse::<TeamName>().ok());
         named.filter(|team| self.why_not(action, team, None).is_none()).collect()
-    }
-}
-
-const fn allows(role: Role, action: Action) -> bool {
-    match role {
-        Role::Viewer => matches!(action, Action::Read),
-        Role::Developer => matches!(action, Action::Read | Action::Deploy | Action::Operate | Action::Configure),
-        Role::Owner => !matches!(action, Action::Admin),
-    }
-}
-
-const fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "the role viewer",
-        Role::Developer => "the role developer",
-        Role::Owner => "the role owner",
-    }
-}
-
-const fn word(action: Action) -> &'static str {
-    match action {
-        Action::Read => "read",
-        Action::Deploy => "deploy",
-        Action::Operate => "operate",
-        Action::Configure => "configure",
-        Action::Manage => "manage",
-        Action::Admin => "administer",
     }
 }
 

@@ -92,6 +92,8 @@ pub(crate) struct Shell {
     pub live: String,
     /// Seconds after which it is made again even if nothing happened; 0: never.
     pub every: u32,
+    /// The address that the page has from now on, where it is the answer to a form; empty: its own.
+    pub at: String,
     /// What the action before wants said.
     pub said: Option<String>,
     key: String,
@@ -114,6 +116,7 @@ impl Shell {
             },
             live: String::new(),
             every: 0,
+            at: String::new(),
             said: form::said(headers),
             key: site.key(),
         }
@@ -137,6 +140,13 @@ impl Shell {
     #[must_use]
     pub(crate) fn every(mut self, seconds: u32) -> Self {
         self.every = seconds;
+        self
+    }
+
+    /// The page is the answer to a form, and goes on under an address of its own: reloading it sends nothing.
+    #[must_use]
+    pub(crate) fn at(mut self, path: impl Into<String>) -> Self {
+        self.at = path.into();
         self
     }
 

@@ -56,6 +56,11 @@ pub trait Engine: Send + Sync {
     /// The last `max` kept lines, oldest first.
     async fn log_tail(&self, id: InstanceId, max: usize) -> Result<Vec<LogLine>>;
 
+    /// The newest kept lines up to `until`, oldest first: at most `max`, and at least one where there is
+    /// one. An empty answer means: nothing older is kept. Whoever reads a whole log backwards goes on
+    /// with [`LogEnd::Before`] the oldest line that came.
+    async fn log_back(&self, id: InstanceId, until: LogEnd, max: usize) -> Result<Vec<LogLine>>;
+
     /// The directory `path` (absolute, as seen inside) of an ended task as an uncompressed tar
     /// stream with deterministic order, times and owners: how a build's result leaves its sandbox.
     async fn export(&self, id: InstanceId, path: &str) -> Result<ByteStream>;
@@ -314,6 +319,19 @@ pub enum ExitKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LogCursor(pub u64);
+
+/// Up to where a log is read backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogEnd {
+    /// Its newest line.
+    Newest,
+    /// The line with this cursor, that line included.
+    Through(LogCursor),
+    /// The line with this cursor, without it.
+    Before(LogCursor),
+    /// The last line that was written by then.
+    At(Time),
+}
 
 /// Which stream a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

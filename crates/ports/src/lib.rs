@@ -18,7 +18,7 @@ pub use address::{Address, Caller};
 pub use clock::{Clock, Random, new_id};
 pub use engine::{
     Availability, Base, Connect, Engine, ExitKind, Feature, Health, InstanceSeen, InstanceSpec, InstanceState,
-    LogCursor, LogLine, LogStream, Mount, Network, Probe, Purpose, Way,
+    LogCursor, LogEnd, LogLine, LogStream, Mount, Network, Probe, Purpose, Way,
 };
 pub use gateway::{
     AppliedSnapshot, Backend, BackendCounters, Gateway, GatewayStatus, Instance, LATENCY_BOUNDS_MS, ListenerStatus,

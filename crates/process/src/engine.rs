@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{Generation, InstanceId, Problem, Result};
-use ports::{ByteStream, Engine, Feature, InstanceSeen, InstanceSpec, LogCursor, LogLine, Purpose};
+use ports::{ByteStream, Engine, Feature, InstanceSeen, InstanceSpec, LogCursor, LogEnd, LogLine, Purpose};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::cgroup::{self, Group};
@@ -223,6 +223,11 @@ impl Engine for ProcessEngine {
     async fn log_tail(&self, id: InstanceId, max: usize) -> Result<Vec<LogLine>> {
         let dir = self.log_dir(id).await?;
         blocking(move || log::tail(&dir, max).map_err(|e| io_problem("read the log", &e))).await
+    }
+
+    async fn log_back(&self, id: InstanceId, until: LogEnd, max: usize) -> Result<Vec<LogLine>> {
+        let dir = self.log_dir(id).await?;
+        blocking(move || log::back(&dir, until, max).map_err(|e| io_problem("read the log", &e))).await
     }
 
     async fn export(&self, id: InstanceId, path: &str) -> Result<ByteStream> {

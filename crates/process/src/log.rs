@@ -10,10 +10,12 @@ mod redact;
 mod write;
 
 use base::Time;
+#[cfg(test)]
+use ports::LogEnd;
 use ports::{LogCursor, LogLine, LogStream};
 
 pub(crate) use lines::Splitter;
-pub(crate) use read::{after, tail};
+pub(crate) use read::{after, back, tail};
 pub(crate) use redact::Redactor;
 pub(crate) use write::{Writer, is_no_room};
 
@@ -88,7 +90,7 @@ mod tests {
         let lines = after(dir.path(), None, 10).unwrap();
         assert_eq!(lines.iter().map(|l| l.text.as_str()).collect::<Vec<_>>(), ["one", "", "three  ☂ \t"]);
         assert_eq!(lines[1].stream, LogStream::Err);
-        assert_eq!(lines[1].at, Time::from_micros(7));
+        assert_eq!([0, 1, 2].map(|n: usize| lines[n].at.micros()), [7, 8, 9], "each instant names one line");
         for (i, line) in lines.iter().enumerate() {
             let rest = after(dir.path(), Some(line.cursor), 10).unwrap();
             assert_eq!(rest, lines[i + 1..], "after line {i}");
@@ -96,6 +98,36 @@ mod tests {
         assert_eq!(after(dir.path(), Some(lines[0].cursor), 1).unwrap(), lines[1..2]);
         assert_eq!(tail(dir.path(), 2).unwrap(), lines[1..]);
         assert_eq!(tail(dir.path(), 0).unwrap(), []);
+    }
+
+    #[test]
+    fn a_log_of_several_segments_is_read_backwards_from_anywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(dir.path()).unwrap();
+        for n in 0..1_500 {
+            writer.line(Time::from_micros(n * 10), LogStream::Out, &format!("{n} {}", "x".repeat(6_000))).unwrap();
+        }
+        assert!(segments(dir.path()).unwrap().len() > 1);
+        let all = after(dir.path(), None, usize::MAX).unwrap();
+        assert_eq!(all.len(), 1_500);
+        let (mut seen, mut until) = (0, LogEnd::Newest);
+        loop {
+            let lines = back(dir.path(), until, 100).unwrap();
+            let Some(oldest) = lines.first() else { break };
+            until = LogEnd::Before(oldest.cursor);
+            let end = all.len() - seen;
+            assert_eq!(lines, all[end - lines.len()..end], "{seen} lines from the end");
+            seen += lines.len();
+        }
+        assert_eq!(seen, all.len());
+        for n in [0, 1, 699, 700, 1_499] {
+            let line = &all[n];
+            assert_eq!(back(dir.path(), LogEnd::Through(line.cursor), 1).unwrap()[0], *line);
+            let a_moment_later = Time::from_micros(line.at.micros() + 3);
+            assert_eq!(back(dir.path(), LogEnd::At(a_moment_later), 1).unwrap()[0], *line);
+        }
+        assert_eq!(back(dir.path(), LogEnd::At(Time::from_micros(-1)), 1).unwrap(), [], "before the first one");
+        assert_eq!(back(dir.path(), LogEnd::Before(all[0].cursor), 1).unwrap(), []);
     }
 
     #[test]
@@ -147,7 +179,7 @@ mod tests {
         writer.line(Time::from_micros(1), LogStream::Out, "the first").unwrap();
         let first = after(dir.path(), None, 1).unwrap()[0].cursor;
         for n in 0..4_000 {
-            writer.line(Time::from_micros(n), LogStream::Out, &text).unwrap();
+            writer.line(Time::from_micros(2 + n), LogStream::Out, &text).unwrap();
         }
         let size: u64 = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
         assert!(size <= base::limits::LOG_BYTES_MAX, "{size}");
@@ -156,7 +188,7 @@ mod tests {
         assert_eq!(lines.len(), 5);
         assert!(lines.iter().all(|l| l.text == text));
         let last = tail(dir.path(), 3).unwrap();
-        assert_eq!(last.last().unwrap().at, Time::from_micros(3_999));
+        assert_eq!(last.last().unwrap().at, Time::from_micros(4_001));
         assert_eq!(last.len(), 3);
         assert_eq!(after(dir.path(), Some(last[2].cursor), 5).unwrap(), []);
     }

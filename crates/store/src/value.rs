@@ -3,7 +3,7 @@ use std::fmt;
 use base::{
     Actor, BuildId, Digest, EnvironmentName, FactSeq, Generation, HostName, InstanceId, JobId, NeedName, PersonId,
     PersonName, ProcessName, ReleaseId, RolloutId, ServiceName, SettingName, SourceId, TeamName, TemplateName, Time,
-    TokenId,
+    TokenId, ViewName,
 };
 
 /// A parameter of a statement. NULL has a type because PostgreSQL wants one.
@@ -82,7 +82,7 @@ convert! { NullInt:
 }
 by_display! {
     Actor, BuildId, Digest, EnvironmentName, HostName, InstanceId, JobId, NeedName, PersonId, PersonName, ProcessName,
-    ReleaseId, RolloutId, ServiceName, SettingName, SourceId, TeamName, TemplateName, TokenId,
+    ReleaseId, RolloutId, ServiceName, SettingName, SourceId, TeamName, TemplateName, TokenId, ViewName,
 }
 
 impl Column for &str {

@@ -1,16 +1,7 @@
 use api::{Access, Action};
 use base::{Problem, Result, ServiceName, TeamName};
 
-use crate::{Identity, Role, Target};
-
-/// What a role allows.
-const fn allows(role: Role, action: Action) -> bool {
-    match role {
-        Role::Viewer => matches!(action, Action::Read),
-        Role::Developer => matches!(action, Action::Read | Action::Deploy | Action::Operate | Action::Configure),
-        Role::Owner => !matches!(action, Action::Admin),
-    }
-}
+use crate::{Identity, Target};
 
 /// Whether this identity may do this. Everything that is not allowed here is refused; what the
 /// caller may not see is answered as if it did not exist.
@@ -90,20 +81,20 @@ fn need(identity: &Identity, team: &TeamName, action: Action) -> Result<()> {
         return Ok(());
     }
     let role = identity.teams.get(team);
-    if identity.admin || role.is_some_and(|role| allows(*role, action)) {
+    if identity.admin || role.is_some_and(|role| role.allows(action)) {
         return Err(scope(action));
     }
-    let role = role.map_or("none", |role| word(*role));
+    let role = role.map_or("none", |role| role.word());
     Err(Problem::forbidden(
         "role",
-        format!("your role in team `{team}` is {role}, which does not allow `{}`", verb(action)),
+        format!("your role in team `{team}` is {role}, which does not allow `{}`", action.word()),
     )
     .hint(format!("ask an owner of `{team}` for a higher role: `orlop team member set {team} YOU --role developer`")))
 }
 
 /// Whether role and scope together allow this in this team.
 fn in_team(identity: &Identity, team: &TeamName, action: Action) -> bool {
-    let by_role = identity.admin || identity.teams.get(team).is_some_and(|role| allows(*role, action));
+    let by_role = identity.admin || identity.teams.get(team).is_some_and(|role| role.allows(action));
     by_role && identity.scopes.contains(&action)
 }
 
@@ -120,28 +111,9 @@ fn no_service(service: &ServiceName) -> Problem {
 fn scope(action: Action) -> Problem {
     Problem::forbidden(
         "scope",
-        format!("your role allows `{0}`, but this token's scopes do not name `{0}`", verb(action)),
+        format!("your role allows `{0}`, but this token's scopes do not name `{0}`", action.word()),
     )
-    .hint(format!("use a token with that scope: `orlop token create NAME --scope {}`", verb(action)))
-}
-
-const fn verb(action: Action) -> &'static str {
-    match action {
-        Action::Read => "read",
-        Action::Deploy => "deploy",
-        Action::Operate => "operate",
-        Action::Configure => "configure",
-        Action::Manage => "manage",
-        Action::Admin => "admin",
-    }
-}
-
-const fn word(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Developer => "developer",
-        Role::Owner => "owner",
-    }
+    .hint(format!("use a token with that scope: `orlop token create NAME --scope {}`", action.word()))
 }
 
 #[cfg(test)]
@@ -149,6 +121,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use api::ACTIONS;
+    use api::access::Role;
     use base::Kind;
 
     use super::*;

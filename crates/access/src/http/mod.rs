@@ -9,6 +9,7 @@ mod settings;
 mod sign_in;
 mod teams;
 mod tokens;
+mod views;
 
 use api::access::*;
 use kernel::Endpoints;
@@ -36,6 +37,9 @@ pub(crate) fn endpoints(vault: &SettingVault) -> Endpoints {
         .on::<ListTokens, _, _>(tokens::list)
         .on::<IssueToken, _, _>(tokens::issue)
         .on::<RevokeToken, _, _>(tokens::revoke)
+        .on::<ListViews, _, _>(views::list)
+        .on::<SaveView, _, _>(views::save)
+        .on::<RemoveView, _, _>(views::remove)
         .on::<ListAudit, _, _>(audit::list)
         .on::<VerifyAudit, _, _>(audit::verify)
         .on::<ListActivity, _, _>(audit::activity)

@@ -70,7 +70,7 @@ fn right(identity: &Identity, access: Access, action: Action, target: &Target) -
 }
 
 fn why(identity: &Identity, team: &TeamName) -> String {
-    let role = identity.teams.get(team).map(|role| format!("{} of team `{team}`", state::role_word(*role)));
+    let role = identity.teams.get(team).map(|role| format!("{} of team `{team}`", role.word()));
     match (identity.admin, role) {
         (true, Some(role)) => format!("platform admin, and {role}"),
         (true, None) => "platform admin".to_owned(),

@@ -107,7 +107,7 @@ async fn keep_an_owner(tx: &mut Tx, team: &TeamName, leaving: &PersonName) -> Re
 async fn finish(ctx: &Ctx, mut tx: Tx, team: &TeamName) -> Result<Answer<Team>> {
     let row = known(&mut tx, team).await?;
     let members = state::members(&mut tx, team).await?;
-    let words = members.iter().map(|(p, r)| (p.clone(), state::role_word(*r).to_owned())).collect();
+    let words = members.iter().map(|(p, r)| (p.clone(), r.word().to_owned())).collect();
     ctx.publish(&mut tx, &TeamState { team: team.clone(), members: words, removed: false }).await?;
     let team = wire(&mut tx, row).await?;
     let version = team.version;

@@ -3,7 +3,9 @@
 mod people;
 mod settings;
 mod tokens;
+mod views;
 
 pub(crate) use people::*;
 pub(crate) use settings::*;
 pub(crate) use tokens::*;
+pub(crate) use views::*;

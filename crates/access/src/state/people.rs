@@ -56,6 +56,7 @@ pub(crate) async fn remove_person(tx: &mut Tx, person: &PersonName, now: Time) -
     tx.execute("UPDATE access_person SET removed = $2 WHERE person = $1", args![person, now]).await?;
     tx.execute("DELETE FROM access_member WHERE person = $1", args![person]).await?;
     tx.execute("DELETE FROM access_code WHERE person = $1", args![person]).await?;
+    tx.execute("DELETE FROM access_view WHERE person = $1", args![person]).await?;
     tx.execute("UPDATE access_token SET revoked = $2 WHERE person = $1 AND revoked IS NULL", args![person, now])
         .await?;
     Ok(())
@@ -124,19 +125,10 @@ fn role(row: &Row) -> Result<Role> {
     }
 }
 
-/// The word of a role in tables and facts.
-pub(crate) const fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Owner => "owner",
-        Role::Developer => "developer",
-        Role::Viewer => "viewer",
-    }
-}
-
 pub(crate) async fn put_member(tx: &mut Tx, team: &TeamName, person: &PersonName, role: Role) -> Result<()> {
     const SQL: &str = "INSERT INTO access_member (team, person, role) VALUES ($1, $2, $3) \
          ON CONFLICT (team, person) DO UPDATE SET role = excluded.role";
-    tx.execute(SQL, args![team, person, role_word(role)]).await?;
+    tx.execute(SQL, args![team, person, role.word()]).await?;
     Ok(())
 }
 

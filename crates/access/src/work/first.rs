@@ -60,7 +60,7 @@ async fn first_person(ctx: &Ctx, tx: &mut Tx) -> Result<PersonName> {
         state::insert_team(tx, &TeamRow { team: team.clone(), version: 1, created: now }).await?;
     }
     state::put_member(tx, &team, &person, Role::Owner).await?;
-    let members = BTreeMap::from([(person.clone(), state::role_word(Role::Owner).to_owned())]);
+    let members = BTreeMap::from([(person.clone(), Role::Owner.word().to_owned())]);
     ctx.publish(tx, &TeamState { team, members, removed: false }).await?;
     Ok(person)
 }

@@ -1,4 +1,4 @@
-use api::catalog::{EnvironmentStatus, Health};
+use api::catalog::{CrashLoop, EnvironmentStatus, Health};
 use base::EnvironmentName;
 use facts::{InstanceSet, InstancesSeen, InstancesWanted, ProcessSeen, RolloutSeen, RolloutState, RouteSeen};
 
@@ -32,7 +32,20 @@ pub(crate) fn environment(environment: EnvironmentName, facts: &Facts) -> Enviro
         ready: counts.0,
         wanted: counts.1,
         rollout: rollout.map(|r| r.rollout),
+        crash_loop: crash_loop(facts),
     }
+}
+
+/// The process that crashed most of those that are restarted ever more slowly, whether it has the traffic or not.
+fn crash_loop(facts: &Facts) -> Option<CrashLoop> {
+    let all = facts.seen.iter().flat_map(|seen| &seen.processes);
+    let looping = all.filter(|process| process.crash_loop && process.wanted > 0);
+    looping.max_by_key(|process| process.crashes).map(|process| CrashLoop {
+        process: process.process.clone(),
+        crashes: process.crashes,
+        trouble: process.trouble.clone(),
+        last_line: process.last_lines.last().cloned(),
+    })
 }
 
 /// The set that has the traffic; without a route the oldest that is wanted, which is the one that
@@ -246,6 +259,25 @@ mod tests {
     fn check(facts: &Facts, expect: Health) {
         let status = environment("dev".parse().unwrap(), facts);
         assert_eq!(status.health, expect, "{}", status.reason);
+    }
+
+    #[test]
+    fn a_crash_loop_is_told_whether_it_has_the_traffic_or_not() {
+        let told = |facts: &Facts| environment("dev".parse().unwrap(), facts).crash_loop;
+        let mut facts = facts(1, 1, true);
+        assert_eq!(told(&facts), None);
+        let process = &mut facts.seen.as_mut().unwrap().processes[0];
+        (process.crash_loop, process.crashes, process.trouble) = (true, 7, "it ended with exit status 3".into());
+        process.last_lines = vec!["begins".into(), "no database".into()];
+        let expect = CrashLoop {
+            process: "web".parse().unwrap(),
+            crashes: 7,
+            trouble: "it ended with exit status 3".into(),
+            last_line: Some("no database".into()),
+        };
+        assert_eq!(told(&facts), Some(expect));
+        facts.seen.as_mut().unwrap().processes[0].wanted = 0;
+        assert_eq!(told(&facts), None, "it is on its way out");
     }
 
     #[test]

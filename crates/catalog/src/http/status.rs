@@ -139,6 +139,7 @@ fn asked_for(status: &ServiceStatus, query: &StatusQuery, search: &str) -> bool 
     query.team.as_ref().is_none_or(|team| *team == status.team)
         && query.kind.as_ref().is_none_or(|kind| status.kind.as_ref() == Some(kind))
         && query.health.is_none_or(|health| status.environments.iter().any(|place| place.health == health))
+        && query.crash_loop.is_none_or(|wanted| wanted == status.environments.iter().any(|p| p.crash_loop.is_some()))
         && (search.is_empty()
             || status.service.as_str().contains(search)
             || status.description.to_lowercase().contains(search))

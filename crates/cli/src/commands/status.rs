@@ -1,10 +1,10 @@
-use api::access::ServicePath;
+use api::access::{ListViews, ServicePath};
 use api::catalog::{EnvironmentStatus, GetStatus, ListStatus, ServiceStatus, StatusQuery};
 use api::{Nothing, PageQuery};
-use base::{Result, Time};
+use base::{Problem, Result, Time, ViewName};
 
 use crate::Exit;
-use crate::args::{Paging, WhichFirst};
+use crate::args::{Filter, Paging, WhichFirst};
 use crate::context::Ctx;
 use crate::output::{Paint, Table, Tone};
 use crate::text::{ago, clean, until, word};
@@ -15,12 +15,18 @@ use crate::text::{ago, clean, until, word};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "EXAMPLES:
   orlop status
+  orlop status --team payments --health down --sort change
   orlop status shop
   orlop status shop --json")]
 pub struct Args {
     /// The service; default: all
     #[arg(value_name = "SERVICE")]
     service: Option<base::ServiceName>,
+    #[command(flatten)]
+    filter: Filter,
+    /// What you kept under this name
+    #[arg(long, value_name = "VIEW", conflicts_with_all = ["service", "team", "health", "kind", "crash_loop", "search", "sort"])]
+    view: Option<ViewName>,
     #[command(flatten)]
     paging: Paging,
 }
@@ -29,7 +35,13 @@ impl Args {
     pub async fn run(self, ctx: &Ctx<'_>) -> Result<Exit> {
         match self.service {
             Some(service) => one(ctx, WhichFirst { service: Some(service) }).await,
-            None => all(ctx, self.paging.into()).await,
+            None => {
+                let query = match self.view {
+                    Some(view) => kept(ctx, &view).await?,
+                    None => self.filter.query(),
+                };
+                all(ctx, query, self.paging.into()).await
+            }
         }
     }
 }
@@ -70,8 +82,17 @@ fn detail(status: &ServiceStatus, env: &EnvironmentStatus, now: Time, paint: Pai
     text.trim_end().to_owned()
 }
 
-async fn all(ctx: &Ctx<'_>, query: PageQuery) -> Result<Exit> {
-    let query = StatusQuery { limit: query.limit, after: query.after, ..StatusQuery::default() };
+/// What somebody kept under a name.
+async fn kept(ctx: &Ctx<'_>, view: &ViewName) -> Result<StatusQuery> {
+    let views = ctx.client().await?.list::<ListViews>(&Nothing {}, &PageQuery::default()).await?.items;
+    let found = views.into_iter().find(|one| one.view == *view);
+    found.map(|one| one.query).ok_or_else(|| {
+        Problem::not_found("view-not-found", format!("you have no view `{view}`")).hint("`orlop view list` shows yours")
+    })
+}
+
+async fn all(ctx: &Ctx<'_>, query: StatusQuery, page: PageQuery) -> Result<Exit> {
+    let query = StatusQuery { limit: page.limit, after: page.after, ..query };
     let page = ctx.client().await?.list::<ListStatus>(&Nothing {}, &query).await?;
     ctx.out.reply(&page, |paint| {
         let mut table = Table::new(["SERVICE", "ENV", "HEALTH", "RELEASE", "READY", "SINCE", "WHY", "URL"]);

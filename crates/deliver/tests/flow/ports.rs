@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use ports::{
     AppliedSnapshot, BackendCounters, Base, ByteStream, Engine, ExitKind, Feature, Gateway, GatewayStatus,
-    InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogLine, LogStream, Objects, ProbeAnswer, PushUpdate,
+    InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogEnd, LogLine, LogStream, Objects, ProbeAnswer, PushUpdate,
     PushVerdict, ReceiveLimits, ReceivePolicy, SettingRef, Snapshot, Sources, Vault,
 };
 
@@ -145,6 +145,10 @@ impl Engine for Tasks {
     async fn log_tail(&self, id: InstanceId, max: usize) -> Result<Vec<LogLine>> {
         let lines = self.lines(id);
         Ok(lines[lines.len().saturating_sub(max)..].to_vec())
+    }
+    async fn log_back(&self, id: InstanceId, until: LogEnd, max: usize) -> Result<Vec<LogLine>> {
+        assert_eq!(until, LogEnd::Newest, "nobody reads the log of a build backwards");
+        self.log_tail(id, max).await
     }
     async fn export(&self, id: InstanceId, path: &str) -> Result<ByteStream> {
         assert_eq!(path, "/workspace");

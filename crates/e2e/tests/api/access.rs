@@ -66,7 +66,8 @@ async fn call(row: &Row, api: &Api) -> Reply {
         .replace("{token}", "tok_01hzzzzzzzzzzzzzzzzzzzzzzz")
         .replace("{source}", "src_01hzzzzzzzzzzzzzzzzzzzzzzz")
         .replace("{build}", "bld_01hzzzzzzzzzzzzzzzzzzzzzzz")
-        .replace("{rollout}", "ro_01hzzzzzzzzzzzzzzzzzzzzzzz");
+        .replace("{rollout}", "ro_01hzzzzzzzzzzzzzzzzzzzzzzz")
+        .replace("{view}", "mine");
     assert!(!path.contains('{'), "{} has a parameter that this test does not know", row.path);
     let method: Method = row.method.word().parse().expect("a method");
     let request = api.request(method, &path);

@@ -61,16 +61,29 @@ fn target() -> PathBuf {
     target.expect("tests are in target").to_owned()
 }
 
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Rules {
+    /// Everything.
+    All,
+    /// These.
+    Only(&'static [&'static str]),
+}
+
 /// What axe finds wrong with the page that is open: one line for each element.
-pub async fn violations(browser: &Browser, script: &str) -> Vec<String> {
+pub async fn violations(browser: &Browser, script: &str, rules: Rules) -> Vec<String> {
     if browser.value("typeof window.axe").await != json!("object") {
         browser.run(&format!("{script}; arguments[arguments.length - 1](1);"), json!([])).await;
     }
-    let ask = "const done = arguments[arguments.length - 1]; axe.run(document, arguments[0]).then(r => done({ violations: r.violations, passes: r.passes.length }), e => done({ error: String(e) }));";
-    let options = json!({ "runOnly": { "type": "tag", "values": TAGS }, "resultTypes": ["violations", "passes"] });
+    let ask = "const done = arguments[arguments.length - 1]; axe.run(document, arguments[0]).then(r => done({ violations: r.violations, looked: r.passes.length + r.inapplicable.length + r.violations.length }), e => done({ error: String(e) }));";
+    let only = match rules {
+        Rules::All => json!({ "type": "tag", "values": TAGS }),
+        Rules::Only(rules) => json!({ "type": "rule", "values": rules }),
+    };
+    let options = json!({ "runOnly": only, "resultTypes": ["violations"] });
     let answer =
         tokio::time::timeout(Duration::from_secs(60), browser.run(ask, json!([options]))).await.expect("axe ends");
-    assert!(answer["passes"].as_u64().is_some_and(|n| n > 0), "axe looked at nothing: {answer}");
+    assert!(answer["looked"].as_u64().is_some_and(|n| n > 0), "axe looked at nothing: {answer}");
     let line = |violation: &Value, node: &Value| {
         format!(
             "{} ({}): {} — {}",

@@ -106,6 +106,12 @@ impl House {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
+    /// What a call with a token comes to.
+    pub async fn as_token(&self, token: &str, method: Method, path: &str) -> u16 {
+        let request = self.http.request(method, format!("{}{path}", self.url())).bearer_auth(token);
+        request.send().await.expect("the server answers").status().as_u16()
+    }
+
     pub fn url(&self) -> &str {
         self.place.client.url()
     }

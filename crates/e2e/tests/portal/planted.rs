@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::axe::Rules;
 use crate::browser::Browser;
 use crate::{axe, crawl, hostile, run, skip};
 
@@ -83,7 +84,7 @@ fn axe_finds_what_is_planted() {
         };
         let browser = Browser::start().await;
         browser.open(&format!("http://{}/blind", bad_site().await)).await;
-        let found = axe::violations(&browser, &script).await;
+        let found = axe::violations(&browser, &script, Rules::All).await;
         for rule in ["image-alt", "button-name", "color-contrast", "label"] {
             assert!(found.iter().any(|line| line.starts_with(rule)), "{rule} was not found: {found:#?}");
         }

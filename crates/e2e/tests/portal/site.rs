@@ -46,6 +46,7 @@ pub fn kind(path: &str) -> String {
 /// A kind of page as the name of a file.
 pub fn file_name(path: &str) -> String {
     let kind = kind(path);
+    let kind = kind.replace('*', "one");
     let name: String =
         kind.trim_matches(['/', '?']).chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let name = name.trim_matches('-').replace("--", "-");
@@ -63,4 +64,5 @@ fn links_are_read_and_sorted_into_kinds() {
     assert_eq!(kind("/services/shop/releases/42?tab=a&b"), "/services/shop/releases/*?tab&b");
     assert_eq!(kind("/help/errors/bad-code"), "/help/errors/*?");
     assert_eq!((file_name("/"), file_name("/services/shop?x=1")), ("home".into(), "services-shop-x".into()));
+    assert_eq!(file_name("/services/shop/rollouts/ro_01kb0000000000000000000000"), "services-shop-rollouts-one");
 }

@@ -214,33 +214,3 @@ fn a_log_is_followed_as_it_is_written() {
         browser.until_text("needle-in-the-log").await;
     });
 }
-
-#[test]
-fn the_first_service_is_made_without_leaving_the_page() {
-    run(async {
-        if e2e::missing(&["python3"]).is_some() {
-            return crate::skip("python3 is not on the path");
-        }
-        let house = House::new().await;
-        let browser = Browser::start().await;
-        house.sign_in(&browser, "owner").await;
-        browser
-            .until(
-                "an empty installation leads to the beginning",
-                "document.querySelector('main a[href^=\"/start\"]') !== null",
-            )
-            .await;
-        browser.click("main a[href^='/start']").await;
-        browser.click("input[name=template][value='python-web']").await;
-        browser.value("document.getElementById('service').value = ''").await;
-        browser.fill("#service", "hello").await;
-        browser.value("window.mine = 1").await;
-        browser.click("main form[action='/start'] button.primary").await;
-        browser.until("it is followed", "location.pathname === '/start/hello'").await;
-        browser.value("window.mine = 1").await;
-        browser.until_text("It runs, and answers").await;
-        assert_eq!(browser.value("window.mine").await, serde_json::json!(1), "the page became the new one in place");
-        let answer = house.place.client.ask("hello-dev.localhost", "/").await.expect("it answers");
-        assert_eq!(answer.status, 200, "{}", answer.body);
-    });
-}

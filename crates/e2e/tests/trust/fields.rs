@@ -142,6 +142,7 @@ pub async fn send(api: &Api, field: &Field, text: &str) -> (u16, String) {
         ("source", "src_01hzzzzzzzzzzzzzzzzzzzzzzz"),
         ("build", "bld_01hzzzzzzzzzzzzzzzzzzzzzzz"),
         ("rollout", "ro_01hzzzzzzzzzzzzzzzzzzzzzzz"),
+        ("view", "mine"),
     ] {
         path = path.replace(&format!("{{{name}}}"), value);
     }

@@ -318,6 +318,7 @@ fn the_terminal_obeys_nobody(place: &Installation, strings: &[String]) -> Vec<St
         &["person", "create", "{}"],
         &["token", "create", "{}"],
         &["token", "revoke", "{}"],
+        &["view", "save", "{}", "--search", "{}"],
         &["service", "create", "{}"],
         &["service", "change", "shop", "--description", "{}"],
         &["rollback", "{}"],
@@ -351,6 +352,7 @@ fn the_terminal_obeys_nobody(place: &Installation, strings: &[String]) -> Vec<St
         &["service", "list"],
         &["team", "list"],
         &["token", "list"],
+        &["view", "list"],
         &["route", "list", "--service", "echo"],
     ] {
         for json in [None, Some("--json")] {

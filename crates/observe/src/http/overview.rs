@@ -19,9 +19,9 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListMetrics>) -> Result<Answer<Pag
         Some(names) => (named(&ctx, names).await?, None),
         None => page(&ctx, &PageQuery { limit: query.limit, after: query.after }).await?,
     };
-    let mut items = Vec::new();
+    let (mut items, mut read) = (Vec::new(), ctx.read().await?);
     for service in &services {
-        let (places, history) = work::requests(&ctx, service, window).await?;
+        let (places, history) = work::requests(&ctx, &mut read, service, window).await?;
         let meant = places.iter().filter(|place| query.environment.as_ref().is_none_or(|wanted| wanted == *place));
         items.extend(meant.map(|place| decide::place(service, place, &history)));
     }

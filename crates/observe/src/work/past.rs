@@ -4,6 +4,7 @@ use base::{EnvironmentName, Result, ServiceName, Time};
 use facts::RouteSeen;
 use kernel::Ctx;
 use ports::{RequestHistory, UsageHistory, Window};
+use store::Read;
 
 /// Everything that is known of a service's recent past.
 pub(crate) struct Past {
@@ -29,7 +30,7 @@ pub(crate) async fn past(
     requests.series.retain(|series| is_meant(&series.environment));
     let mut usage = signals.usage(service, window).await?;
     usage.series.retain(|series| is_meant(&series.environment));
-    let mut served = served(ctx, service).await?;
+    let mut served = served(&mut ctx.read().await?, service).await?;
     served.retain(is_meant);
     Ok(Past { seen, served, requests, usage })
 }
@@ -37,16 +38,17 @@ pub(crate) async fn past(
 /// The requests to a service, and the environments that have a route or had requests.
 pub(crate) async fn requests(
     ctx: &Ctx,
+    read: &mut impl Read,
     service: &ServiceName,
     window: Window,
 ) -> Result<(BTreeSet<EnvironmentName>, RequestHistory)> {
     let history = ctx.platform().ports().signals.requests(service, window).await?;
-    let mut places = served(ctx, service).await?;
+    let mut places = served(read, service).await?;
     places.extend(history.series.iter().map(|series| series.environment.clone()));
     Ok((places, history))
 }
 
-async fn served(ctx: &Ctx, service: &ServiceName) -> Result<BTreeSet<EnvironmentName>> {
-    let routes = kernel::latest_of::<RouteSeen>(&mut ctx.read().await?, service).await?;
+async fn served(read: &mut impl Read, service: &ServiceName) -> Result<BTreeSet<EnvironmentName>> {
+    let routes = kernel::latest_of::<RouteSeen>(read, service).await?;
     Ok(routes.into_iter().filter(|(route, _)| !route.hosts.is_empty()).map(|(route, _)| route.environment).collect())
 }

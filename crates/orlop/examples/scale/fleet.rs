@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use base::{Generation, InstanceId, Problem, Result};
 use ports::{
     Address, ByteStream, Clock, Engine, ExitKind, Feature, InstanceSeen, InstanceSpec, InstanceState, LogCursor,
-    LogLine,
+    LogEnd, LogLine,
 };
 use tokio::sync::{Mutex, Notify};
 
@@ -123,6 +123,10 @@ impl Engine for Fleet {
     }
 
     async fn log_tail(&self, _: InstanceId, _: usize) -> Result<Vec<LogLine>> {
+        Ok(Vec::new())
+    }
+
+    async fn log_back(&self, _: InstanceId, _: LogEnd, _: usize) -> Result<Vec<LogLine>> {
         Ok(Vec::new())
     }
 

@@ -6,7 +6,7 @@ mod pictures;
 mod scale;
 mod svg;
 
-pub(crate) use pictures::pictures;
+pub(crate) use pictures::{pictures, requests_in};
 use scale::Scale;
 pub(crate) use scale::Unit;
 

@@ -6,7 +6,7 @@ use askama::filters::HtmlSafe;
 #[derive(Debug, Clone, Template)]
 #[template(
     ext = "html",
-    source = r#"{% if let Some(why) = denied %}<span class="denied" title="{{ why }}">{{ word }}: {{ why }}</span>{% else %}<a class="button{% if danger %} danger{% endif %}" href="{{ path }}">{{ word }}</a>{% endif %}"#
+    source = r#"{% if let Some(why) = denied %}<span class="denied" title="{{ why }}">{{ word }}: {{ crate::components::Text::from(why.clone()) }}</span>{% else %}<a class="button{% if danger %} danger{% endif %}" href="{{ path }}">{{ word }}</a>{% endif %}"#
 )]
 pub(crate) struct Offer {
     pub word: String,

@@ -17,12 +17,27 @@ impl<T: Into<String>> From<T> for Text {
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<bdi>")?;
-        escape(&clean(&self.0), f)?;
+        marked(&clean(&self.0), f)?;
         f.write_str("</bdi>")
     }
 }
 
 impl HtmlSafe for Text {}
+
+/// What stands between two backticks on a line is code, as people and the platform write it.
+fn marked(text: &str, f: &mut impl fmt::Write) -> fmt::Result {
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('`') {
+        let code = behind.split_once('`').filter(|(code, _)| !code.is_empty() && !code.contains('\n'));
+        let Some((code, after)) = code else { break };
+        escape(before, f)?;
+        f.write_str("<code>")?;
+        escape(code, f)?;
+        f.write_str("</code>")?;
+        rest = after;
+    }
+    escape(rest, f)
+}
 
 /// Text as HTML, also inside quoted attributes.
 pub(crate) fn escape(text: &str, f: &mut impl fmt::Write) -> fmt::Result {
@@ -78,6 +93,9 @@ mod tests {
         check("a\u{202e}b\u{2066}c", "a⟨202E⟩b⟨2066⟩c");
         check("\u{1b}[31mred\u{7}\0", "⟨001B⟩[31mred⟨0007⟩⟨0000⟩");
         check("zero\u{200b}width\ttab", "zero⟨200B⟩width\ttab");
+        check("the process `web` <b>", "the process <code>web</code> &lt;b&gt;");
+        check("`<i>` and ` alone", "<code>&lt;i&gt;</code> and ` alone");
+        check("`` a `b\nc`", "`` a `b\nc`");
         check("grüße 👩‍👩‍👧", "grüße 👩‍👩‍👧");
     }
 }

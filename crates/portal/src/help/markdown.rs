@@ -84,8 +84,26 @@ impl<'a> State<'a, '_> {
                     self.out.push(Event::InlineHtml("</a>".into()));
                 }
             }
+            // What is wider than the page is scrolled, also by keys.
+            Event::Start(Tag::Table(_)) => {
+                self.out.push(Event::Html("<div class=\"scroll\" tabindex=\"0\">".into()));
+                self.out.push(event);
+            }
+            Event::End(TagEnd::Table) => {
+                self.out.push(event);
+                self.out.push(Event::Html("</div>".into()));
+            }
+            Event::Start(Tag::CodeBlock(_)) => {
+                self.out.push(Event::Html("<pre tabindex=\"0\"><code>".into()));
+            }
+            Event::End(TagEnd::CodeBlock) => {
+                if let Some(section) = self.sections.last_mut() {
+                    section.text.push(' ');
+                }
+                self.out.push(Event::Html("</code></pre>\n".into()));
+            }
             other => {
-                if matches!(other, Event::End(TagEnd::Paragraph | TagEnd::Item | TagEnd::TableCell | TagEnd::CodeBlock))
+                if matches!(other, Event::End(TagEnd::Paragraph | TagEnd::Item | TagEnd::TableCell))
                     && let Some(section) = self.sections.last_mut()
                 {
                     section.text.push(' ');

@@ -177,6 +177,7 @@ mod tests {
             ready: 1,
             wanted: 1,
             rollout: None,
+            crash_loop: None,
         };
         ServiceStatus {
             service: "shop".parse().unwrap(),

@@ -163,32 +163,9 @@ async fn error(visit: Visit, Path(code): Path<String>) -> Outcome {
     html(&ErrorPage { shell, code, beside: beside.collect() })
 }
 
-/// Text with `code` in it, as HTML.
-pub(crate) struct Marked<'a>(pub &'a str);
-
-impl askama::filters::HtmlSafe for Marked<'_> {}
-
-impl std::fmt::Display for Marked<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (at, part) in self.0.split('`').enumerate() {
-            let inside = at % 2 == 1;
-            f.write_str(if inside { "<code>" } else { "" })?;
-            crate::components::escape(part, f)?;
-            f.write_str(if inside { "</code>" } else { "" })?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn advice_shows_its_commands_and_escapes_the_rest() {
-        assert_eq!(Marked("run `a <b>` & see").to_string(), "run <code>a &lt;b&gt;</code> &amp; see");
-        assert_eq!(Marked("one ` left").to_string(), "one <code> left</code>");
-    }
 
     #[test]
     fn every_endpoint_is_told() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::Nothing;
 use api::PageQuery;
 use api::access::{ListTokens, Token, TokenKind};
-use api::catalog::{CountStatus, Health, ListStatus, StatusOrder, StatusQuery};
+use api::catalog::{CountStatus, EnvironmentStatus, Health, ListStatus, ServiceStatus, StatusOrder, StatusQuery};
 use api::platform::{Doctor, Verdict};
 use askama::Template;
 use axum::Router;
@@ -33,6 +33,7 @@ pub(crate) fn routes() -> Router<Site> {
 struct HomePage {
     shell: Shell,
     counts: Vec<(u32, Badge, &'static str)>,
+    crashing: Vec<Crash>,
     waiting: Vec<Line>,
     expiring: Vec<(Text, When)>,
     changed: Vec<Line>,
@@ -40,8 +41,39 @@ struct HomePage {
     empty: Option<Empty>,
 }
 
+/// A process that crashes again and again.
+struct Crash {
+    service: String,
+    environment: String,
+    process: String,
+    crashes: u32,
+    trouble: Text,
+    last_line: Option<Text>,
+}
+
+impl Crash {
+    /// Each of a service's.
+    fn of(status: ServiceStatus) -> Vec<Self> {
+        let service = status.service.to_string();
+        let of = |place: EnvironmentStatus| {
+            let crash = place.crash_loop?;
+            Some(Self {
+                service: service.clone(),
+                environment: place.environment.to_string(),
+                process: crash.process.to_string(),
+                crashes: crash.crashes,
+                trouble: Text(crash.trouble),
+                last_line: crash.last_line.map(Text),
+            })
+        };
+        status.environments.into_iter().filter_map(of).collect()
+    }
+}
+
 async fn show(visit: Visit) -> Outcome {
     let counted = visit.api.get::<CountStatus>(&Nothing {}).await?;
+    let query = StatusQuery { crash_loop: Some(true), limit: Some(LINES), ..StatusQuery::default() };
+    let crashing = visit.api.ask::<ListStatus>(&Nothing {}, &query).await?.items;
     let mut waiting = Vec::new();
     for health in [Health::Down, Health::Degraded] {
         waiting.extend(some(&visit, StatusQuery { health: Some(health), ..StatusQuery::default() }).await?);
@@ -60,6 +92,7 @@ async fn show(visit: Visit) -> Outcome {
     });
     html(&HomePage {
         counts,
+        crashing: crashing.into_iter().flat_map(Crash::of).collect(),
         waiting,
         changed,
         expiring: expiring(tokens.items, visit.now),

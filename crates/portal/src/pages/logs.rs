@@ -5,14 +5,16 @@ use std::convert::Infallible;
 
 use api::access::ServicePath;
 use api::deliver::ListEnvironments;
-use api::run::{ListInstances, LogLine, LogQuery, WatchLogs};
+use api::run::{
+    FoundLine, ListInstances, LogLine, LogQuery, LogSearch, LogSearchQuery, SearchLogs, Stream as Source, WatchLogs,
+};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::Router;
 use axum::extract::{Path, Query};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
-use base::Result;
+use base::Time;
 use futures_util::{Stream, StreamExt as _, future, stream};
 use serde::Deserialize;
 
@@ -28,10 +30,8 @@ use crate::visit::Visit;
 const LINES: u32 = 300;
 /// Most lines shown.
 const LINES_MAX: u32 = 2_000;
-/// Lines looked through for what is searched for, or for a moment: as many as the API keeps ready.
-const LOOKED_THROUGH: u32 = 10_000;
 /// Lines shown around the one that a link names.
-const AROUND: usize = 60;
+const AROUND: u32 = 60;
 
 pub(crate) fn routes() -> Router<Site> {
     Router::new().route("/services/{service}/logs", get(show)).route("/services/{service}/logs/tail", get(tail))
@@ -49,29 +49,77 @@ struct Asked {
     lines: String,
     /// The line that a link names: its instant in microseconds.
     at: String,
+    /// Where a search goes on, further back.
+    after: String,
 }
 
 impl Asked {
-    fn query(&self, tail: u32, follow: bool) -> LogQuery {
+    /// New lines as they come.
+    fn following(&self) -> LogQuery {
         LogQuery {
             environment: self.environment.parse().ok(),
             process: self.process.parse().ok(),
             instance: self.instance.parse().ok(),
-            tail: Some(tail),
-            follow,
+            tail: Some(1),
+            follow: true,
         }
     }
 
+    /// Past lines: the newest ones, those that hold something, or those around one that a link names.
+    fn search(&self) -> LogSearchQuery {
+        let around = self.at.parse::<i64>().ok().map(Time::from_micros);
+        let lines = self.lines.parse().unwrap_or(LINES).clamp(1, LINES_MAX);
+        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let place = LogSearchQuery {
+            environment: self.environment.parse().ok(),
+            process: self.process.parse().ok(),
+            instance: self.instance.parse().ok(),
+            ..LogSearchQuery::default()
+        };
+        match around {
+            Some(until) => LogSearchQuery { until: Some(until), limit: Some(1), context: Some(AROUND), ..place },
+            None => LogSearchQuery {
+                stream: serde_json::from_value::<Source>(self.stream.as_str().into()).ok(),
+                text: given(&self.q),
+                context: self.context.parse().ok(),
+                limit: Some(lines),
+                after: given(&self.after),
+                ..place
+            },
+        }
+    }
+
+    fn is_search(&self) -> bool {
+        !self.q.is_empty() || !self.stream.is_empty()
+    }
+
     fn path(&self, path: &str, at: &str) -> String {
-        let Self { environment, process, instance, stream, .. } = self;
-        let searched = if at.is_empty() { self.q.as_str() } else { "" };
+        // Around a line stands everything, whatever it was found by.
+        let (q, stream) = if at.is_empty() { (self.q.as_str(), self.stream.as_str()) } else { ("", "") };
+        let Self { environment, process, instance, .. } = self;
         let given = [
             ("environment", environment.as_str()),
             ("process", process),
             ("instance", instance),
             ("stream", stream),
-            ("q", searched),
+            ("q", q),
             ("at", at),
+        ];
+        links::query(path, &given)
+    }
+
+    /// The same search, further back.
+    fn further(&self, path: &str, after: &str) -> String {
+        let Self { environment, process, instance, stream, q, context, lines, .. } = self;
+        let given = [
+            ("environment", environment.as_str()),
+            ("process", process),
+            ("instance", instance),
+            ("stream", stream),
+            ("q", q),
+            ("context", context),
+            ("lines", lines),
+            ("after", after),
         ];
         links::query(path, &given)
     }
@@ -87,7 +135,7 @@ impl Asked {
 #[derive(Template)]
 #[template(
     ext = "html",
-    source = r#"<span class="line{% if line.stream == "err" %} err{% else if line.stream == "platform" %} platform{% endif %}{% if found %} found{% endif %}" id="{{ id }}"><a class="at" href="{{ link }}"><time datetime="{{ line.at }}" data-clock>{{ clock }}</time></a> <span class="from">{{ line.process }}·{{ line.instance.short() }}</span> {{ text }}</span>"#
+    source = r#"<span class="line{% if line.stream == "err" %} err{% else if line.stream == "platform" %} platform{% endif %}{% if found %} found{% endif %}{% if beside %} beside{% endif %}" id="{{ id }}"><a class="at" href="{{ link }}"><time datetime="{{ line.at }}" data-clock>{{ clock }}</time></a> <span class="from">{{ line.process }}·{{ line.instance.short() }}</span> {{ text }}</span>"#
 )]
 struct LineView {
     line: LogLine,
@@ -95,13 +143,16 @@ struct LineView {
     link: String,
     clock: String,
     text: Output,
+    /// It is the one that a link names.
     found: bool,
+    /// It stands beside one that was searched for.
+    beside: bool,
 }
 
 impl HtmlSafe for LineView {}
 
 impl LineView {
-    fn of(line: LogLine, asked: &Asked, service: &base::ServiceName) -> Self {
+    fn of(line: LogLine, beside: bool, asked: &Asked, service: &base::ServiceName) -> Self {
         let at = line.at.micros().to_string();
         let id = format!("l{at}-{}", line.instance.short());
         let link = format!("{}#{id}", asked.path(&format!("/services/{service}/logs"), &at));
@@ -110,6 +161,7 @@ impl LineView {
             clock: text.get(11..23).unwrap_or(&text).to_owned(),
             text: Output::new(line.text.clone(), &asked.q),
             found: asked.at == at,
+            beside,
             id,
             link,
             line,
@@ -140,46 +192,31 @@ struct LogsPage {
     contexts: Vec<Choice>,
     /// Runs of lines that follow one another.
     runs: Vec<Vec<LineView>>,
-    looked: usize,
-    found: usize,
+    told: Told,
+    /// Where to go on, further back.
+    next: Option<String>,
     tail: Option<String>,
     latest: String,
     empty: Option<Empty>,
 }
 
 async fn show(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<Asked>) -> Outcome {
-    let mut head = Head::of(&visit, &path.service, "Logs").await?;
+    let head = Head::of(&visit, &path.service, "Logs").await?;
     // New lines come by a stream of their own.
     let shell = head.shell(&visit, "Logs").live("");
     let environments = visit.api.get::<ListEnvironments>(&api::Nothing {}).await?.items;
     let instances = visit.api.get::<ListInstances>(&path).await?.items;
-    let searching = !asked.q.is_empty() || !asked.stream.is_empty() || !asked.at.is_empty();
-    let lines = asked.lines.parse().unwrap_or(LINES).clamp(1, LINES_MAX);
-    let query = asked.query(if searching { LOOKED_THROUGH } else { lines }, false);
-    let all = last(&visit, &path, &query).await?;
-    let looked = all.len();
-    let wanted: Vec<usize> = match asked.at.parse::<i64>() {
-        Ok(at) => all.iter().position(|line| line.at.micros() >= at).into_iter().collect(),
-        Err(_) => all.iter().enumerate().filter(|(_, line)| asked.wants(line)).map(|(at, _)| at).collect(),
-    };
-    let around = if asked.at.is_empty() { asked.context.parse().unwrap_or(0_usize).min(50) } else { AROUND };
-    let most = usize::try_from(LINES_MAX).unwrap_or(usize::MAX);
-    let newest = wanted.len().saturating_sub(most);
-    let runs = runs(all, wanted.get(newest..).unwrap_or_default(), around);
-    let found = wanted.len();
-    let runs: Vec<Vec<LineView>> = runs
-        .into_iter()
-        .map(|run| run.into_iter().map(|line| LineView::of(line, &asked, &path.service)).collect())
-        .collect();
-    let empty = runs.is_empty().then(|| match looked {
-        0 => Empty::new("Nothing was said", "No instance has written a line here, or those that did are long gone."),
-        _ => Empty::new("Nothing like that", format!("{looked} lines were looked through.")),
-    });
-    let tail = asked.at.is_empty().then(|| asked.path(&format!("/services/{}/logs/tail", path.service), ""));
+    let here = format!("/services/{}/logs", path.service);
+    let found = visit.api.ask::<SearchLogs>(&path, &asked.search()).await?;
+    let told = Told::of(&found);
+    let empty = found.runs.is_empty().then(|| nothing(&asked, &found));
+    let next = found.next.filter(|_| asked.at.is_empty()).map(|next| asked.further(&here, &next));
+    let view = |one: FoundLine| LineView::of(one.line, asked.is_search() && !one.found, &asked, &path.service);
+    let runs = found.runs.into_iter().map(|run| run.into_iter().map(view).collect()).collect();
+    let tail = (asked.at.is_empty() && asked.after.is_empty()).then(|| asked.path(&format!("{here}/tail"), ""));
     let named = |words: &[(&str, &str)]| {
         words.iter().map(|(v, w)| ((*v).to_owned(), (*w).to_owned())).collect::<Vec<_>>().into_iter()
     };
-    head.about = String::new().into();
     html(&LogsPage {
         environments: choices(
             environments.into_iter().map(|e| (e.environment.to_string(), e.environment.to_string())),
@@ -193,46 +230,42 @@ async fn show(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<A
         ),
         streams: choices(named(&[("out", "output"), ("err", "errors"), ("platform", "the platform")]), &asked.stream),
         contexts: choices(named(&[("2", "2 lines"), ("5", "5 lines"), ("20", "20 lines")]), &asked.context),
-        latest: Asked { at: String::new(), ..asked.clone() }.path(&format!("/services/{}/logs", path.service), ""),
+        latest: Asked { at: String::new(), ..asked.clone() }.path(&here, ""),
         shell,
         head,
         asked,
         runs,
-        looked,
-        found,
+        told,
+        next,
         tail,
         empty,
     })
 }
 
-/// The last lines, to their end.
-async fn last(visit: &Visit, path: &ServicePath, query: &LogQuery) -> Result<Vec<LogLine>> {
-    let events = visit.api.events::<WatchLogs>(path, query).await?;
-    let limit = usize::try_from(LOOKED_THROUGH).unwrap_or(usize::MAX);
-    events.take(limit).collect::<Vec<_>>().await.into_iter().collect()
+/// How far a search has looked.
+struct Told {
+    found: u32,
+    looked: u32,
+    back_to: String,
 }
 
-/// The wanted lines with those around them; lines that follow one another stand together.
-fn runs<T>(all: Vec<T>, wanted: &[usize], around: usize) -> Vec<Vec<T>> {
-    let mut wanted = wanted.iter().copied().peekable();
-    let mut runs: Vec<Vec<T>> = Vec::new();
-    let mut was = false;
-    let mut last: Option<usize> = None;
-    for (at, line) in all.into_iter().enumerate() {
-        while let Some(next) = wanted.next_if(|next| *next <= at) {
-            last = Some(next);
-        }
-        let behind = last.is_some_and(|last| at.saturating_sub(last) <= around);
-        let before = wanted.peek().is_some_and(|next| next.saturating_sub(at) <= around);
-        if behind || before {
-            match runs.last_mut() {
-                Some(run) if was => run.push(line),
-                _ => runs.push(vec![line]),
-            }
-        }
-        was = behind || before;
+impl Told {
+    fn of(search: &LogSearch) -> Self {
+        let back_to = search.back_to.map_or_else(String::new, |at| at.to_string());
+        Self { found: search.found, looked: search.looked, back_to }
     }
-    runs
+}
+
+fn nothing(asked: &Asked, search: &LogSearch) -> Empty {
+    match (search.looked, search.next.is_some()) {
+        (0, _) if asked.after.is_empty() => {
+            Empty::new("No output", "No instance has written a line here, or those that did are long gone.")
+        }
+        (_, true) => {
+            Empty::new("Not in this part", "What was looked through holds nothing like it. The log goes further back.")
+        }
+        (_, false) => Empty::new("Nothing like that", "Everything that is kept was looked through."),
+    }
 }
 
 /// New lines as pieces of the page.
@@ -241,12 +274,12 @@ async fn tail(
     Path(path): Path<ServicePath>,
     Query(asked): Query<Asked>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Fault> {
-    let lines = visit.api.unattended().events::<WatchLogs>(&path, &asked.query(1, true)).await?;
+    let lines = visit.api.unattended().events::<WatchLogs>(&path, &asked.following()).await?;
     let service = path.service;
     let pieces = lines.filter_map(move |line| {
         future::ready(match line {
             Ok(line) if asked.wants(&line) => {
-                let piece = LineView::of(line, &asked, &service).to_string();
+                let piece = LineView::of(line, false, &asked, &service).to_string();
                 // A line break would end the field of the event, a return is none that is allowed.
                 Some(Event::default().event("line").data(piece.replace(['\n', '\r'], " ")))
             }
@@ -262,19 +295,6 @@ async fn tail(
 mod tests {
     use super::*;
 
-    fn check(wanted: &[usize], around: usize, expect: &[&[usize]]) {
-        assert_eq!(runs((0..10).collect(), wanted, around), expect, "{wanted:?} ± {around}");
-    }
-
-    #[test]
-    fn lines_stand_with_those_around_them() {
-        check(&[], 3, &[]);
-        check(&[2, 3, 7], 0, &[&[2, 3], &[7]]);
-        check(&[2, 7], 1, &[&[1, 2, 3], &[6, 7, 8]]);
-        check(&[2, 7], 2, &[&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]);
-        check(&[0, 9], 1, &[&[0, 1], &[8, 9]]);
-    }
-
     #[test]
     fn a_line_of_output_is_only_text() {
         let hostile = "\u{1b}[31m<script>alert('x')</script>\u{1b}[0m \u{202e}\"quoted\" \r\n";
@@ -288,7 +308,7 @@ mod tests {
         let service = "shop".parse().unwrap();
         let asked = Asked { q: "<SCRIPT>".to_owned(), ..Asked::default() };
         assert!(asked.wants(&line));
-        let view = LineView::of(line, &asked, &service).to_string();
+        let view = LineView::of(line, false, &asked, &service).to_string();
         assert!(
             !view.contains("<script")
                 && !view.contains("<b>")

@@ -1,5 +1,7 @@
 //! What a service does now and did lately, with what was deployed when.
 
+use std::collections::BTreeMap;
+
 use api::access::ServicePath;
 use api::deliver::{ListRollouts, Rollout, RolloutQuery, RolloutState};
 use api::observe::{Counted, EnvironmentMetrics, GetMetrics, Metrics, MetricsQuery};
@@ -12,7 +14,7 @@ use serde::Deserialize;
 
 use super::Outcome;
 use super::service::Head;
-use crate::components::chart::{Mark, Picture, Tone, pictures};
+use crate::components::chart::{Mark, Picture, Tone, pictures, requests_in};
 use crate::components::{Empty, When};
 use crate::links;
 use crate::shell::{Shell, html};
@@ -119,6 +121,20 @@ impl MetricsPage {
     }
 }
 
+/// Requests of the last hour where there were any, with what was deployed when. A page without them is better
+/// than none.
+pub(super) async fn lately(visit: &Visit, service: &ServiceName) -> BTreeMap<EnvironmentName, Picture> {
+    let path = ServicePath { service: service.clone() };
+    let query = MetricsQuery { step: "1m".parse().ok(), ..MetricsQuery::default() };
+    let Ok(metrics) = visit.api.ask::<GetMetrics>(&path, &query).await else { return BTreeMap::new() };
+    let mut pictures = BTreeMap::new();
+    for one in metrics.environments.iter().filter(|one| one.total.requests > 0) {
+        let marks = marks(visit, service, &one.environment).await.unwrap_or_default();
+        pictures.insert(one.environment.clone(), Picture::of(requests_in(&metrics, one, &marks)));
+    }
+    pictures
+}
+
 /// The environment that was asked for; else the one with the most requests.
 fn choose<'m>(metrics: &'m Metrics, asked: &str) -> Option<&'m EnvironmentMetrics> {
     let named = metrics.environments.iter().find(|one| one.environment.as_str() == asked);
@@ -135,6 +151,13 @@ fn unseen(metrics: &Metrics) -> String {
         (gaps, steps) if gaps == steps => "Nobody observed the gateway in this time.".to_owned(),
         (gaps, steps) => format!("{gaps} of {steps} steps were not observed; they are grey and count as nothing."),
     }
+}
+
+/// Requests a second over a span that was observed, with its unit.
+pub(super) fn rate(requests: u64, observed_ms: u64) -> String {
+    use crate::components::chart::{Unit, Value};
+    let rate = requests as f64 * 1000.0 / observed_ms.max(1) as f64;
+    Unit::PerSecond.value(Some(Value::Exactly(rate)))
 }
 
 /// The numbers of a span of which so many milliseconds were observed.

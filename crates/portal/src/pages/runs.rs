@@ -9,7 +9,7 @@ use axum::extract::{Path, Query};
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::Outcome;
+use super::{Head, Outcome};
 use crate::components::{Badge, Empty, Text, When, exactly, say_actor};
 use crate::links;
 use crate::shell::{Section, Shell, html};
@@ -79,6 +79,8 @@ impl Line {
 #[template(path = "runs.html")]
 struct RunsPage {
     shell: Shell,
+    /// The service that it is about; nothing: all of them.
+    head: Option<Head>,
     base: String,
     service: Option<String>,
     kind: String,
@@ -93,20 +95,16 @@ async fn all(visit: Visit, Query(asked): Query<Asked>) -> Outcome {
 }
 
 async fn of_service(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<Asked>) -> Outcome {
-    let name = path.service.as_str();
-    let shell = visit
-        .shell(Section::Services, format!("Runs of {name}"))
-        .crumb("Services", "/services")
-        .crumb(name, format!("/services/{name}"))
-        .live(name);
-    page(visit, shell, asked, Some(path)).await
+    let head = Head::of(&visit, &path.service, "Runs").await?;
+    let shell = head.shell(&visit, "Runs");
+    page(visit, shell, asked, Some(head)).await
 }
 
-async fn page(visit: Visit, shell: Shell, asked: Asked, only: Option<ServicePath>) -> Outcome {
+async fn page(visit: Visit, shell: Shell, asked: Asked, only: Option<Head>) -> Outcome {
     let query = RunQuery {
         limit: Some(RUNS),
         after: Some(asked.after).filter(|after| !after.is_empty()),
-        service: only.as_ref().map(|path| path.service.clone()),
+        service: only.as_ref().map(|head| head.service.service.clone()),
         kind: match asked.kind.as_str() {
             "build" => Some(RunKind::Build),
             "release" => Some(RunKind::Release),
@@ -115,12 +113,12 @@ async fn page(visit: Visit, shell: Shell, asked: Asked, only: Option<ServicePath
     };
     let page = visit.api.ask::<ListRuns>(&Nothing {}, &query).await?;
     let lines: Vec<Line> = page.items.iter().map(|run| Line::of(run, visit.now)).collect();
-    let service = only.map(|path| path.service.to_string());
+    let service = only.as_ref().map(|head| head.service.service.to_string());
     let base = service.as_ref().map_or_else(|| "/runs".to_owned(), |service| format!("/services/{service}/runs"));
     let next = page.next.map(|next| links::query(&base, &[("kind", &asked.kind), ("after", &next)]));
     let empty =
         lines.is_empty().then(|| Empty::new("Nothing has run yet", "A deploy builds first.").command("orlop deploy"));
-    html(&RunsPage { shell, base, service, kind: asked.kind, lines, next, empty })
+    html(&RunsPage { shell, head: only, base, service, kind: asked.kind, lines, next, empty })
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use api::access::{AccessReport, GetAccess, ListActivity, ServicePath};
-use api::catalog::{GetImpact, GetService, GetStatus, Service};
-use api::deliver::{GetRelease, ListReleases, Release, ReleasePath};
+use api::access::{AccessReport, GetAccess, ListActivity, Me, ServicePath};
+use api::catalog::{EnvironmentStatus, GetImpact, GetService, GetStatus, Service};
+use api::deliver::{GetRelease, ListEnvironments, ListReleases, Release, ReleasePath};
 use api::observe::{ListMetrics, OverviewQuery};
 use api::route::ListRoutes;
 use api::run::ListInstances;
@@ -14,18 +14,20 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query};
 use axum::routing::get;
-use base::ServiceName;
+use base::{EnvironmentName, ServiceName};
 use serde::Deserialize;
 
 use super::Outcome;
-use super::metrics::{Figure, figures};
-use super::telling::{Told, who};
+use super::metrics::{Figure, figures, lately as lately_of};
+use super::rollout::{path_to, way_back};
+use super::telling::Told;
 use crate::client::Also;
-use crate::components::{Badge, Empty, Offer, Tab, Text, When};
-use crate::links;
+use crate::components::chart::Picture;
+use crate::components::{Badge, Empty, Offer, Tab, Text, When, say_actor};
 use crate::shell::{Section, Shell, html};
 use crate::site::Site;
 use crate::visit::Visit;
+use crate::{links, rights};
 
 /// Releases and facts on one page.
 const PAGE: u32 = 50;
@@ -44,8 +46,8 @@ pub(crate) struct Head {
     pub about: Text,
     pub removed: Option<When>,
     pub version: Option<i64>,
-    pub access: AccessReport,
     pub tabs: Vec<Tab>,
+    me: Me,
 }
 
 /// The tabs of a service. A page that is not built yet has no line here.
@@ -53,6 +55,7 @@ const TABS: &[(&str, &str)] = &[
     ("Overview", ""),
     ("Releases", "/releases"),
     ("Rollouts", "/rollouts"),
+    ("Runs", "/runs"),
     ("Logs", "/logs"),
     ("Metrics", "/metrics"),
     ("Settings", "/settings"),
@@ -66,7 +69,6 @@ impl Head {
         let path = ServicePath { service: name.clone() };
         let none = api::Nothing {};
         let service = visit.api.call::<GetService>(&path, &none, &none, Also::default()).await?;
-        let access = visit.api.get::<GetAccess>(&path).await?;
         let tabs =
             TABS.iter().map(|(word, end)| Tab { word, path: format!("/services/{name}{end}"), current: *word == tab });
         Ok(Self {
@@ -74,7 +76,7 @@ impl Head {
             removed: service.value.removed.map(|at| When::new(at, visit.now)),
             version: service.version,
             service: service.value,
-            access,
+            me: visit.me.clone(),
             tabs: tabs.collect(),
         })
     }
@@ -93,8 +95,7 @@ impl Head {
 
     /// Why the reader may not do this; `None`: they may.
     pub(crate) fn denied(&self, action: Action) -> Option<String> {
-        let right = self.access.mine.iter().find(|right| right.action == action)?;
-        (!right.allowed).then(|| right.why.clone())
+        rights::Rights::of(&self.me).why_not(action, &self.service.team, Some(&self.service.service))
     }
 
     /// Out of use, or back into it.
@@ -129,6 +130,8 @@ struct PlaceView {
     problem: Text,
     /// What the gateway counted in the last minutes; none where nobody looked.
     figures: Vec<Figure>,
+    /// Requests of the last hour.
+    picture: Option<Picture>,
     instances: Vec<InstanceView>,
     offers: Vec<Offer>,
 }
@@ -169,6 +172,8 @@ struct OverviewPage {
     latest: Option<ReleaseView>,
     created: When,
     offers: Vec<Offer>,
+    /// Why the reader may not change what runs.
+    denied: Option<String>,
     empty: Option<Empty>,
 }
 
@@ -186,7 +191,17 @@ async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
     let releases = visit.api.ask::<ListReleases>(&path, &query).await?.items;
     let numbers: BTreeMap<String, i64> = releases.iter().map(|r| (r.release.to_string(), r.number)).collect();
     let now = visit.now;
-    let around = Around { head: &head, routes, instances, numbers, lately, now };
+    let mut back = BTreeMap::new();
+    if head.removed.is_none() && head.denied(Action::Deploy).is_none() {
+        for place in status.environments.iter().filter(|place| place.release.is_some()) {
+            back.insert(place.environment.clone(), way_back(&visit, &path, &place.environment).await);
+        }
+    }
+    let known = visit.api.get::<ListEnvironments>(&Nothing {}).await?.items;
+    let order: Vec<EnvironmentName> = known.into_iter().map(|one| one.environment).collect();
+    let onward = onward(&order, &status.environments);
+    let pictures = lately_of(&visit, &path.service).await;
+    let around = Around { head: &head, routes, instances, numbers, lately, pictures, back, onward, now };
     let places: Vec<PlaceView> = status.environments.into_iter().map(|place| around.place(place)).collect();
     let empty = places.is_empty().then(nothing_yet);
     let latest = releases.first().map(|release| ReleaseView::of(release, &head, now));
@@ -198,6 +213,7 @@ async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
         None => Vec::new(),
     };
     let offers = vec![head.last_offer()];
+    let denied = head.denied(Action::Deploy);
     let created = When::new(head.service.created, now);
     html(&OverviewPage {
         shell: head.shell(&visit, ""),
@@ -207,6 +223,7 @@ async fn overview(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
         needed_by,
         latest,
         created,
+        denied,
         offers,
         empty,
     })
@@ -220,11 +237,16 @@ struct Around<'a> {
     /// Numbers of releases by their ids.
     numbers: BTreeMap<String, i64>,
     lately: Vec<api::observe::PlaceMetrics>,
+    pictures: BTreeMap<EnvironmentName, Picture>,
+    /// The way back in each place, or why there is none.
+    back: BTreeMap<EnvironmentName, Result<String, String>>,
+    /// The environment behind each, where another release runs.
+    onward: BTreeMap<EnvironmentName, EnvironmentName>,
     now: base::Time,
 }
 
 impl Around<'_> {
-    fn place(&self, place: api::catalog::EnvironmentStatus) -> PlaceView {
+    fn place(&self, place: EnvironmentStatus) -> PlaceView {
         let environment = place.environment.to_string();
         let mine = self.routes.iter().find(|route| route.environment == place.environment);
         let shares = mine.iter().flat_map(|route| &route.shares).map(|share| ShareView {
@@ -243,10 +265,20 @@ impl Around<'_> {
             )
         };
         let running = place.release.is_some();
+        let plan = |parameters: &[(&str, &str)]| path_to(&self.head.service.service, parameters);
         let mut offers = Vec::new();
-        if running && self.head.removed.is_none() {
-            offers.push(self.head.offer("Roll back…", Action::Deploy, act("rollback")));
-            offers.push(self.head.offer("Restart…", Action::Deploy, act("restart")));
+        // Why a reader may do nothing of it stands once on the page.
+        if running && self.head.removed.is_none() && self.head.denied(Action::Deploy).is_none() {
+            if let Some(next) = self.onward.get(&place.environment) {
+                let path = plan(&[("environment", next.as_str()), ("from", &environment)]);
+                offers.push(self.head.offer(&format!("Promote to {next}…"), Action::Deploy, path));
+            }
+            let back = self.back.get(&place.environment);
+            let path = plan(&[("environment", &environment), ("rollback", "true")]);
+            let offer = self.head.offer("Roll back…", Action::Deploy, path);
+            offers.push(Offer { denied: offer.denied.clone().or_else(|| back?.as_ref().err().cloned()), ..offer });
+            let path = plan(&[("environment", &environment), ("restart", "true")]);
+            offers.push(self.head.offer("Restart…", Action::Deploy, path));
             offers.push(self.head.offer("Scale…", Action::Operate, act("scale")));
         }
         PlaceView {
@@ -267,6 +299,7 @@ impl Around<'_> {
                 .iter()
                 .find(|one| one.environment == place.environment && one.observed_ms > 0)
                 .map_or_else(Vec::new, |one| figures(&one.total, one.observed_ms)),
+            picture: self.pictures.get(&place.environment).cloned(),
             problem: Text(mine.map(|route| route.problem.clone()).unwrap_or_default()),
             instances: self
                 .instances
@@ -278,6 +311,15 @@ impl Around<'_> {
             environment,
         }
     }
+}
+
+/// From where to where a promotion would bring something: to the environment behind each, where another
+/// release runs, or none.
+fn onward(order: &[EnvironmentName], places: &[EnvironmentStatus]) -> BTreeMap<EnvironmentName, EnvironmentName> {
+    let release = |wanted: &EnvironmentName| places.iter().find(|place| place.environment == *wanted)?.release;
+    let pairs = order.iter().zip(order.iter().skip(1));
+    let worth = pairs.filter(|(from, to)| release(from).is_some() && release(from) != release(to));
+    worth.map(|(from, to)| (from.clone(), to.clone())).collect()
 }
 
 fn nothing_yet() -> Empty {
@@ -327,7 +369,7 @@ pub(crate) struct ReleaseView {
 impl ReleaseView {
     fn of(release: &Release, head: &Head, now: base::Time) -> Self {
         let service = &head.service.service;
-        let path = format!("/services/{service}/do/release?release={}", release.number);
+        let path = path_to(service, &[("release", &release.number.to_string())]);
         Self {
             number: release.number,
             message: Text(release.message.clone()),
@@ -335,7 +377,7 @@ impl ReleaseView {
             author: Text(release.author.clone()),
             recipe: release.recipe.clone(),
             made: When::new(release.created, now),
-            by: who(&release.actor),
+            by: say_actor(&release.actor),
             current_in: release.current_in.iter().map(ToString::to_string).collect(),
             artifact: release.artifact.to_string(),
             // The reason why not stands once, above the list.
@@ -407,7 +449,7 @@ pub(crate) struct Rights {
 impl Rights {
     pub(crate) fn of(report: &AccessReport) -> Self {
         let mine = report.mine.iter().map(|right| RightLine {
-            action: word(right.action),
+            action: right.action.word(),
             means: means(right.action),
             allowed: right.allowed,
             why: Text(right.why.clone()),
@@ -420,20 +462,9 @@ impl Rights {
         });
         Self {
             mine: mine.collect(),
-            actions: api::ACTIONS.iter().map(|a| word(*a)).collect(),
+            actions: api::ACTIONS.iter().map(|a| a.word()).collect(),
             people: people.collect(),
         }
-    }
-}
-
-pub(crate) const fn word(action: Action) -> &'static str {
-    match action {
-        Action::Read => "read",
-        Action::Deploy => "deploy",
-        Action::Operate => "operate",
-        Action::Configure => "configure",
-        Action::Manage => "manage",
-        Action::Admin => "admin",
     }
 }
 
@@ -458,7 +489,7 @@ struct AccessPage {
 
 async fn access(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
     let head = Head::of(&visit, &path.service, "Access").await?;
-    let rights = Rights::of(&head.access);
+    let rights = Rights::of(&visit.api.get::<GetAccess>(&path).await?);
     html(&AccessPage { shell: head.shell(&visit, "Access"), head, rights })
 }
 

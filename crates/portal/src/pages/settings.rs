@@ -13,10 +13,9 @@ use axum::routing::{get, post};
 use base::{EnvironmentName, Problem, Result, ServiceName, SettingName};
 use serde::Deserialize;
 
-use super::telling::who;
 use super::{Head, Outcome};
 use crate::client::Also;
-use crate::components::{Empty, Text, When};
+use crate::components::{Empty, Text, When, say_actor};
 use crate::form::{Done, Filled};
 use crate::links;
 use crate::shell::{Shell, html};
@@ -59,7 +58,7 @@ impl SettingView {
             removed: setting.removed,
             version: setting.version,
             when: When::new(setting.created, now),
-            by: who(&setting.actor),
+            by: say_actor(&setting.actor),
             changes: Vec::new(),
             latest: false,
         }
@@ -141,6 +140,8 @@ struct HistoryPage {
     current: i64,
     removed: bool,
     secret: bool,
+    /// What it is now, where that may be seen.
+    value: String,
     denied: Option<String>,
 }
 
@@ -172,6 +173,7 @@ async fn history(visit: Visit, Path(path): Path<SettingPath>, Query(fields): Que
         current,
         removed,
         secret,
+        value: values.into_iter().next().flatten().unwrap_or_default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! All components beside one another, for those who build pages.
 
+use api::run::LogLine;
 use askama::Template;
 use axum::Router;
 use axum::routing::get;
@@ -7,7 +8,7 @@ use base::Time;
 
 use super::Outcome;
 use crate::components::chart::{Chart, Form, Mark, Picture, Series, Svg, Unit, Value, sparkline};
-use crate::components::{Badge, Empty, Text, Tone, When};
+use crate::components::{Badge, Empty, Offer, Output, Tab, Text, Tone, When, log_line};
 use crate::shell::{Section, Shell, html};
 use crate::site::Site;
 use crate::visit::Visit;
@@ -25,6 +26,11 @@ struct StylePage {
     long_ago: When,
     hostile: Text,
     empty: Empty,
+    tabs: Vec<Tab>,
+    offers: Vec<Offer>,
+    output: Output,
+    lines: Vec<String>,
+    form: String,
     spark: Svg,
     picture: Picture,
 }
@@ -44,10 +50,40 @@ async fn show(visit: Visit) -> Outcome {
         recent: When::new(visit.now, visit.now),
         long_ago: When::new(Time::from_micros(0), visit.now),
         hostile: Text::from("<script>alert('x')</script> \u{202e}gnp.exe\u{1b}[31m"),
+        tabs: ["Overview", "Releases", "Logs"]
+            .into_iter()
+            .map(|word| Tab { word, path: "/style".to_owned(), current: word == "Releases" })
+            .collect(),
+        offers: vec![
+            offer("Promote to staging…", None, false),
+            offer("Take out of use…", None, true),
+            offer("Roll back…", Some("no other release of `shop` ran in dev before"), false),
+        ],
+        output: Output::new("\u{1b}[32mok\u{1b}[0m listening, \u{1b}[1mready\u{1b}[0m".to_owned(), "listening"),
+        lines: ["\u{1b}[32mok\u{1b}[0m listening", "\u{1b}[31merror\u{1b}[0m connection refused"]
+            .into_iter()
+            .zip(["out", "err"])
+            .map(|(text, stream)| log_line(&line(visit.now, stream, text)))
+            .collect(),
+        form: "/theme".to_owned(),
         empty: Empty::new("No releases yet", "The first deploy makes one.").command("orlop deploy"),
         spark: sparkline(&[Some(1.0), Some(3.0), None, Some(2.0), Some(0.0), Some(4.0)], "an example: 0 to 4 a second"),
         picture: picture(visit.now),
     })
+}
+
+fn offer(word: &str, denied: Option<&str>, danger: bool) -> Offer {
+    Offer { word: word.to_owned(), path: "/style".to_owned(), denied: denied.map(str::to_owned), danger }
+}
+
+fn line(at: Time, stream: &str, text: &str) -> LogLine {
+    LogLine {
+        at,
+        instance: base::InstanceId::new(Time::from_micros(0), [0; 10]),
+        process: "web".parse().expect("a name of a process"),
+        stream: stream.to_owned(),
+        text: text.to_owned(),
+    }
 }
 
 /// An hour with a gap and a deploy in it.

@@ -46,18 +46,10 @@ struct TeamsPage {
     admin: bool,
 }
 
-const fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Developer => "developer",
-        Role::Owner => "owner",
-    }
-}
-
 async fn list(visit: Visit) -> Outcome {
     let page = visit.api.ask::<ListTeams>(&Nothing {}, &PageQuery { limit: Some(500), after: None }).await?;
     let teams = page.items.into_iter().map(|team| TeamLine {
-        mine: visit.me.teams.get(team.team.as_str()).map_or("", |role| role_word(*role)),
+        mine: visit.me.teams.get(team.team.as_str()).map_or("", |role| role.word()),
         members: team.members.len(),
         created: When::new(team.created, visit.now),
         team: team.team.to_string(),
@@ -92,7 +84,7 @@ async fn show(visit: Visit, Path(path): Path<TeamPath>) -> Outcome {
         shell: visit.shell(Section::Teams, path.team.to_string()).crumb("Teams", "/teams"),
         version: team.version,
         created: When::new(team.created, visit.now),
-        members: team.members.into_iter().map(|(person, role)| (person, role_word(role))).collect(),
+        members: team.members.into_iter().map(|(person, role)| (person, role.word())).collect(),
         lines: services.items.into_iter().map(|one| Line::of(one, visit.now)).collect(),
         rights: Rights::of(&access),
         denied,
@@ -136,7 +128,7 @@ async fn change(Path(path): Path<TeamPath>, filled: Filled<Fields>) -> Outcome {
     let said = match role {
         Some(role) => {
             visit.api.call::<SetMember>(&path, &Nothing {}, &Membership { role }, also).await?;
-            format!("{} is {} of {}.", path.person, role_word(role), path.team)
+            format!("{} is {} of {}.", path.person, role.word(), path.team)
         }
         None => {
             visit.api.call::<RemoveMember>(&path, &Nothing {}, &Nothing {}, also).await?;

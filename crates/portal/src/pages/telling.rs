@@ -1,10 +1,10 @@
 //! Facts in words.
 
 use api::access::AuditRecord;
-use base::{Actor, Time};
+use base::Time;
 use serde_json::Value;
 
-use crate::components::{Text, When};
+use crate::components::{Text, When, say_actor};
 
 /// A fact as people read it.
 pub(crate) struct Told {
@@ -26,22 +26,13 @@ impl Told {
         Self {
             seq: record.seq.0,
             when: When::new(record.at, now),
-            who: who(&record.actor),
+            who: say_actor(&record.actor),
             what: Text(what),
             more: Text(more),
             path: path(&record.kind, &record.body),
             kind: record.kind,
             hash: record.hash,
         }
-    }
-}
-
-/// Who did it, without the word for what sort of actor it is.
-pub(crate) fn who(actor: &Actor) -> String {
-    match actor {
-        Actor::Person(person) => person.to_string(),
-        Actor::Platform(part) => format!("the platform ({part})"),
-        Actor::Anonymous => "nobody known".to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use base::{Problem, Time, TokenId};
 use serde::Deserialize;
 
 use super::Outcome;
-use super::service::word;
+
 use crate::client::Also;
 use crate::components::{Text, When};
 use crate::form::{Done, Filled};
@@ -41,7 +41,7 @@ impl TokenView {
             this: token.token == this,
             id: token.token.to_string(),
             name: Text(token.name),
-            scopes: token.scopes.iter().map(|scope| word(*scope)).collect::<Vec<_>>().join(", "),
+            scopes: token.scopes.iter().map(|scope| scope.word()).collect::<Vec<_>>().join(", "),
             services: token.services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
             created: When::new(token.created, now),
             over: ends.is_some_and(|at| at <= now),
@@ -69,7 +69,7 @@ async fn list(visit: Visit) -> Outcome {
     let given = |action: &api::Action| visit.me.token.scopes.contains(action);
     // Only what this session has itself can be handed on.
     let scopes = ACTIONS.iter().filter(|action| given(action));
-    let scopes = scopes.map(|a| (word(*a), matches!(a, api::Action::Read | api::Action::Deploy))).collect();
+    let scopes = scopes.map(|a| (a.word(), matches!(a, api::Action::Read | api::Action::Deploy))).collect();
     let (tokens, sessions) = (views(tokens), views(sessions));
     html(&TokensPage { shell: visit.shell(Section::Tokens, "Tokens and sessions"), tokens, sessions, scopes })
 }
@@ -86,7 +86,7 @@ struct IssuedPage {
 async fn issue(filled: Filled<Vec<(String, String)>>) -> Outcome {
     let Filled { visit, key, fields } = filled;
     let value = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.trim().to_owned());
-    let scopes = ACTIONS.into_iter().filter(|action| fields.iter().any(|(f, v)| f == "scope" && v == word(*action)));
+    let scopes = ACTIONS.into_iter().filter(|action| fields.iter().any(|(f, v)| f == "scope" && v == action.word()));
     let lifetime = match value("lifetime").filter(|text| !text.is_empty()) {
         Some(text) => Some(text.parse().map_err(|_| {
             Problem::unprocessable("bad-lifetime", "the lifetime is not a span").hint("for example `90d`")

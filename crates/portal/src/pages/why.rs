@@ -9,7 +9,7 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::Outcome;
-use crate::components::{Badge, Text, When};
+use crate::components::{Badge, Text, When, say_actor};
 use crate::shell::{Section, Shell, html};
 use crate::site::Site;
 use crate::visit::Visit;
@@ -76,7 +76,7 @@ async fn show(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<A
         .collect();
     let because = why.because.into_iter().map(|fact| Fact {
         at: When::new(fact.at, visit.now),
-        actor: Text::from(fact.actor),
+        actor: Text(fact.actor.parse().map_or_else(|_| fact.actor.clone(), |actor| say_actor(&actor))),
         what: Text::from(fact.what),
         seq: fact.seq.0,
         path: format!("/services/{service}/activity#{}", fact.seq),

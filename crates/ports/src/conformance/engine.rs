@@ -8,7 +8,7 @@ use base::{Generation, InstanceId};
 use futures_util::StreamExt;
 
 use super::handing;
-use crate::{Engine, ExitKind, InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogLine, LogStream};
+use crate::{Engine, ExitKind, InstanceSeen, InstanceSpec, InstanceState, LogCursor, LogEnd, LogLine, LogStream};
 
 /// What a program inside an instance shall do. The fixture turns it into a specification that makes
 /// its engine do so.
@@ -312,6 +312,7 @@ async fn logs_have_cursors(world: &dyn World) {
     assert!(read.is_sorted_by(|a, b| a.cursor < b.cursor), "cursors grow");
     let tail = engine.log_tail(id, 5).await.expect("log");
     assert_eq!(tail, read.get(read.len() - 5..).expect("there are more"));
+    logs_are_read_backwards(&*engine, id, &read).await;
     clear(world, id).await;
 }
 
@@ -363,6 +364,26 @@ fn place_of_header(tar: &[u8], name: &str) -> usize {
     tar.chunks(512).position(is).unwrap_or_else(|| panic!("{name} is not in the archive"))
 }
 
+/// Piece by piece, and from any place: a line that was seen, or an instant.
+async fn logs_are_read_backwards(engine: &dyn Engine, id: InstanceId, all: &[LogLine]) {
+    let (mut back, mut until) = (Vec::new(), LogEnd::Newest);
+    loop {
+        let mut lines = engine.log_back(id, until, 7).await.expect("log");
+        let Some(oldest) = lines.first() else { break };
+        assert!(lines.len() <= 7);
+        until = LogEnd::Before(oldest.cursor);
+        lines.append(&mut back);
+        back = lines;
+    }
+    assert_eq!(back, all, "every line once");
+    let some = all.get(90).expect("there are more");
+    let through = engine.log_back(id, LogEnd::Through(some.cursor), 1).await.expect("log");
+    assert_eq!(through.as_slice(), std::slice::from_ref(some));
+    let at = engine.log_back(id, LogEnd::At(some.at), 1).await.expect("log");
+    let newest_then = all.iter().rfind(|line| line.at <= some.at);
+    assert_eq!(at.first(), newest_then, "the last line that was written by then");
+}
+
 async fn a_new_engine_finds_everything(world: &mut dyn World) {
     let serving = start(world, Act::Serve { late: Duration::ZERO }).await;
     let counting = start(world, Act::Count(100, Duration::from_millis(10))).await;
@@ -405,6 +426,7 @@ async fn unknown_instances_are_told_apart(world: &dyn World) {
     for (what, code) in [
         ("logs", engine.logs(id, None, 1).await.map(drop)),
         ("tail", engine.log_tail(id, 1).await.map(drop)),
+        ("back", engine.log_back(id, LogEnd::Newest, 1).await.map(drop)),
         ("export", engine.export(id, "/workspace").await.map(drop)),
     ] {
         assert_eq!(code.expect_err(what).code, "instance-not-found", "{what}");

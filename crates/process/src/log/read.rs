@@ -3,7 +3,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use ports::{LogCursor, LogLine};
+use base::Time;
+use ports::{LogCursor, LogEnd, LogLine};
 
 use super::{RECORD_BYTES_MAX, decode, segment_name, segments};
 
@@ -23,30 +24,76 @@ pub(crate) fn after(dir: &Path, from: Option<LogCursor>, max: usize) -> io::Resu
     Ok(lines)
 }
 
-/// The last lines, oldest first. Reads from the end in growing pieces.
+/// The last lines, oldest first.
 pub(crate) fn tail(dir: &Path, max: usize) -> io::Result<Vec<LogLine>> {
+    up_to(dir, LogEnd::Newest, max, max)
+}
+
+/// The newest lines up to an end, oldest first: at most `max`, and at least one where there is one.
+pub(crate) fn back(dir: &Path, until: LogEnd, max: usize) -> io::Result<Vec<LogLine>> {
+    up_to(dir, until, max, 1)
+}
+
+/// Reads from the end in growing pieces, until there are enough.
+fn up_to(dir: &Path, until: LogEnd, max: usize, enough: usize) -> io::Result<Vec<LogLine>> {
+    let starts = segments(dir)?;
+    let (Some(first), Some(last)) = (starts.first(), starts.last()) else { return Ok(Vec::new()) };
     if max == 0 {
         return Ok(Vec::new());
     }
-    let starts = segments(dir)?;
-    let (Some(first), Some(last)) = (starts.first(), starts.last()) else { return Ok(Vec::new()) };
-    let end = last + std::fs::metadata(dir.join(segment_name(*last)))?.len();
+    let end = match until {
+        LogEnd::Newest => last + std::fs::metadata(dir.join(segment_name(*last)))?.len(),
+        LogEnd::Through(cursor) => cursor.0,
+        LogEnd::Before(cursor) => cursor.0.saturating_sub(1),
+        LogEnd::At(at) => place_at(dir, &starts, at)?,
+    };
     let mut back = BLOCK_BYTES as u64;
     loop {
         let from = end.saturating_sub(back).max(*first);
         let mut kept = VecDeque::new();
         each(dir, from, |line| {
-            if kept.len() == max {
+            let within = line.cursor.0 <= end;
+            if within && kept.len() == max {
                 kept.pop_front();
             }
-            kept.push_back(line);
-            true
+            if within {
+                kept.push_back(line);
+            }
+            within
         })?;
-        if kept.len() == max || from <= *first {
+        if kept.len() >= enough || from <= *first {
             return Ok(kept.into());
         }
         back = back.saturating_mul(4);
     }
+}
+
+/// The place behind the last line that was written by then. Segments are few: the one that it is in is
+/// found by their first lines, and read.
+fn place_at(dir: &Path, starts: &[u64], at: Time) -> io::Result<u64> {
+    let begins_by_then = |start: u64| {
+        let mut began = None;
+        each(dir, start, |line| {
+            began = Some(line.at);
+            false
+        })?;
+        io::Result::Ok(began.is_some_and(|began| began <= at))
+    };
+    for start in starts.iter().rev() {
+        if !begins_by_then(*start)? {
+            continue;
+        }
+        let mut place = *start;
+        each(dir, *start, |line| {
+            let by_then = line.at <= at;
+            if by_then {
+                place = line.cursor.0;
+            }
+            by_then
+        })?;
+        return Ok(place);
+    }
+    Ok(0)
 }
 
 /// Calls for each whole line from a position on until the callback has had enough.

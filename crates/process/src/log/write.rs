@@ -1,11 +1,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base::Time;
 use ports::LogStream;
 
 use super::{SEGMENT_BYTES, SEGMENTS_MAX, encode, segment_name, segments};
+
+/// A line that is older than the one before it by more than this was written by another clock.
+const CLOCK_SET_BACK: Duration = Duration::from_secs(1);
 
 /// The one writer of a log.
 pub(crate) struct Writer {
@@ -14,6 +18,8 @@ pub(crate) struct Writer {
     start: u64,
     length: u64,
     buffer: Vec<u8>,
+    /// When the last line was written.
+    last: Time,
     /// Lines that could not be kept since one could, and why.
     lost: Option<(u64, String)>,
     /// Whether the last line was written in part.
@@ -34,7 +40,16 @@ impl Writer {
         let start = segments(dir)?.last().copied().unwrap_or(0);
         let file = open_segment(dir, start)?;
         let length = file.metadata()?.len();
-        let mut writer = Self { dir: dir.to_owned(), file, start, length, buffer: Vec::new(), lost: None, torn: false };
+        let mut writer = Self {
+            dir: dir.to_owned(),
+            file,
+            start,
+            length,
+            buffer: Vec::new(),
+            last: Time::default(),
+            lost: None,
+            torn: false,
+        };
         if length > 0 && fs::read(dir.join(segment_name(start)))?.last() != Some(&b'\n') {
             writer.append(b"\n")?;
         }
@@ -47,9 +62,12 @@ impl Writer {
         self.flush()
     }
 
-    /// Adds one line to those that the next [`Writer::flush`] writes at once.
+    /// Adds one line to those that the next [`Writer::flush`] writes at once. Lines that were read at once
+    /// are a microsecond apart, so that an instant names one line. A clock that was set back is believed.
     pub(crate) fn push(&mut self, at: Time, stream: LogStream, text: &str) {
-        encode(at, stream, text, &mut self.buffer);
+        let is_later = at > self.last || self.last.since(at) > CLOCK_SET_BACK;
+        self.last = if is_later { at } else { self.last.plus(Duration::from_micros(1)) };
+        encode(self.last, stream, text, &mut self.buffer);
     }
 
     /// Writes what was pushed. Readers see only whole lines, since they wait for the line feed.

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use api::run::LogLine;
+use api::run::{LogLine, Stream};
 use base::{InstanceId, Problem, Result, ServiceName};
 use futures_util::stream;
 use kernel::{Ctx, Event, EventStream, event_stream};
@@ -44,6 +44,21 @@ impl Position {
             map.insert(id.parse().map_err(|_| bad())?, LogCursor(cursor.parse().map_err(|_| bad())?));
         }
         Ok(Self(map))
+    }
+}
+
+impl Position {
+    /// A place in each of several logs.
+    pub(crate) fn of(places: impl Iterator<Item = (InstanceId, LogCursor)>) -> Self {
+        Self(places.collect())
+    }
+
+    pub(crate) fn get(&self, id: InstanceId) -> Option<LogCursor> {
+        self.0.get(&id).copied()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -119,17 +134,21 @@ impl State {
     }
 }
 
-fn wire(known: &Known, line: ports::LogLine) -> LogLine {
-    let stream = match line.stream {
-        LogStream::Out => "out",
-        LogStream::Err => "err",
-        LogStream::Platform => "platform",
-    };
+/// A stream as the API names it.
+pub(crate) const fn of(stream: LogStream) -> Stream {
+    match stream {
+        LogStream::Out => Stream::Out,
+        LogStream::Err => Stream::Err,
+        LogStream::Platform => Stream::Platform,
+    }
+}
+
+pub(crate) fn wire(known: &Known, line: ports::LogLine) -> LogLine {
     LogLine {
         at: line.at,
         instance: known.id,
         process: known.key.process.clone(),
-        stream: stream.to_owned(),
+        stream: of(line.stream).word().to_owned(),
         text: line.text,
     }
 }

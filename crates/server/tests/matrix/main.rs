@@ -36,6 +36,7 @@ fn path(row: &Row, service: &str) -> String {
         ("source", "src_01hzzzzzzzzzzzzzzzzzzzzzzz"),
         ("build", "bld_01hzzzzzzzzzzzzzzzzzzzzzzz"),
         ("rollout", "ro_01hzzzzzzzzzzzzzzzzzzzzzzz"),
+        ("view", "mine"),
     ]);
     let filled = row.path.split('/').map(|part| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
         Some(name) => values.get(name).copied().unwrap_or_else(|| panic!("{} has an unknown parameter", row.path)),

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use base::{Generation, InstanceId, Problem, Result};
 use bytes::Bytes;
 use futures_util::stream;
-use ports::{Availability, Base, ByteStream, Clock, Engine, Feature, InstanceSeen, InstanceSpec, LogCursor, LogLine};
+use ports::{
+    Availability, Base, ByteStream, Clock, Engine, Feature, InstanceSeen, InstanceSpec, LogCursor, LogEnd, LogLine,
+};
 
 use super::Machine;
 use crate::source::plain_tar;
@@ -75,6 +77,22 @@ impl Engine for MachineHandle {
     async fn log_tail(&self, id: InstanceId, max: usize) -> Result<Vec<LogLine>> {
         let read = || {
             let mut lines = self.machine.lines(id)?;
+            lines.drain(..lines.len().saturating_sub(max));
+            Ok(lines)
+        };
+        self.gate.ask(self.life, "engine.logs", read).await
+    }
+
+    async fn log_back(&self, id: InstanceId, until: LogEnd, max: usize) -> Result<Vec<LogLine>> {
+        let reaches = |line: &LogLine| match until {
+            LogEnd::Newest => true,
+            LogEnd::Through(cursor) => line.cursor <= cursor,
+            LogEnd::Before(cursor) => line.cursor < cursor,
+            LogEnd::At(at) => line.at <= at,
+        };
+        let read = || {
+            let mut lines = self.machine.lines(id)?;
+            lines.retain(reaches);
             lines.drain(..lines.len().saturating_sub(max));
             Ok(lines)
         };

@@ -23,6 +23,12 @@ pub(crate) fn pictures(metrics: &Metrics, environment: &EnvironmentMetrics, mark
     all
 }
 
+/// Requests of one environment, for a page that shows several.
+pub(crate) fn requests_in(metrics: &Metrics, environment: &EnvironmentMetrics, marks: &[Mark]) -> Chart {
+    let chart = Pictures { metrics, marks }.requests(environment);
+    Chart { title: format!("Requests in {}", environment.environment), ..chart }
+}
+
 struct Pictures<'a> {
     metrics: &'a Metrics,
     marks: &'a [Mark],

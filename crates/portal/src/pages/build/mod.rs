@@ -65,7 +65,7 @@ struct BuildPage {
 async fn show(visit: Visit, Path(path): Path<BuildPath>) -> Outcome {
     let build = visit.api.get::<GetBuild>(&path).await?;
     let service = visit.api.get::<GetService>(&ServicePath { service: path.service.clone() }).await?;
-    let lines = tail::past_build(&visit, &path).await;
+    let lines = tail::past_build(&visit, &path, tail::LINES_MAX).await;
     let base = path_of(&build);
     let shell = visit
         .shell(Section::Runs, format!("Build of {}", build.service))

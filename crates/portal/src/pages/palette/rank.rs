@@ -61,9 +61,9 @@ const VERBS: [Verb; 13] = [
     see("why", "Why {} is as it is", "/why/{}"),
     see("impact", "What breaks without {}", "/topology/{}"),
     Verb { needs: Needs::Configure, ..see("settings", "Settings of {}", "/services/{}/settings") },
-    Verb { needs: Needs::Deploy, ..see("rollback", "Take back what {} runs", "/services/{}/rollouts") },
+    Verb { needs: Needs::Deploy, ..see("rollback", "Roll {} back", "/services/{}/rollouts/plan?rollback=true") },
     Verb { needs: Needs::Deploy, ..see("promote", "Promote {}", "/environments/compare?service={}") },
-    Verb { needs: Needs::Deploy, ..see("restart", "Restart {}", "/services/{}/rollouts") },
+    Verb { needs: Needs::Deploy, ..see("restart", "Restart {}", "/services/{}/rollouts/plan?restart=true") },
 ];
 
 /// A question of the form `logs shop` or `shop logs` names something to do, and to what.
@@ -221,8 +221,9 @@ mod tests {
     #[test]
     fn what_would_be_refused_is_not_offered() {
         let paths = asked("rollback checkin");
-        assert!(!paths.contains(&"/services/checkin/rollouts".to_owned()), "{paths:?}");
-        assert!(asked("rollback checkout").contains(&"/services/checkout/rollouts".to_owned()));
+        let way_back = |service: &str| format!("/services/{service}/rollouts/plan?rollback=true");
+        assert!(!paths.contains(&way_back("checkin")), "{paths:?}");
+        assert!(asked("rollback checkout").contains(&way_back("checkout")));
         assert!(asked("settings checkin").iter().all(|path| path != "/services/checkin/settings"));
     }
 

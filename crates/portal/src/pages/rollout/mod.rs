@@ -6,11 +6,10 @@ pub(crate) mod view;
 use api::access::ServicePath;
 use api::catalog::GetService;
 use api::deliver::{
-    Build, CancelRollout, Environment, GetRelease, GetRollout, ListBuilds, ListEnvironments, ListRollouts, ReleasePath,
-    Rollout, RolloutPath, RolloutQuery, RolloutState,
+    Build, BuildPath, CancelRollout, Environment, GetRelease, GetRollout, ListBuilds, ListEnvironments, ListReleases,
+    ListRollouts, ReleasePath, Rollout, RolloutPath, RolloutQuery, RolloutState,
 };
 use api::route::ListRoutes;
-use api::run::{ListInstances, PlaceQuery};
 use api::{Action, Nothing, PageQuery};
 use askama::Template;
 use axum::Router;
@@ -20,9 +19,9 @@ use axum::routing::{get, post};
 use base::EnvironmentName;
 use serde::Deserialize;
 
-use super::Outcome;
 use super::build::tail;
-pub(crate) use plan::{Difference, Side, differences};
+use super::{Head, Outcome};
+pub(crate) use plan::{Difference, Side, differences, path_to, way_back};
 
 use crate::client::Also;
 use crate::components::{Badge, Empty, Text, When, exactly, say_actor};
@@ -33,6 +32,10 @@ use crate::site::Site;
 use crate::spans::{self, Flame};
 use crate::visit::Visit;
 
+/// Lines of a build beside its rollout; its own page has all.
+const BUILD_LINES: usize = 300;
+/// Releases whose number can be told.
+const RELEASES_KNOWN: u32 = 50;
 /// Builds that are looked through for the one that began a rollout.
 const BUILDS_LOOKED_THROUGH: u32 = 50;
 
@@ -91,6 +94,7 @@ pub(crate) fn path_of(rollout: &Rollout) -> String {
 #[template(path = "rollouts.html")]
 struct RolloutsPage {
     shell: Shell,
+    head: Head,
     service: String,
     environment: String,
     environments: Vec<String>,
@@ -113,13 +117,10 @@ async fn list(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<A
     let base = format!("/services/{service}/rollouts");
     let next =
         page.next.map(|next| crate::links::query(&base, &[("environment", &asked.environment), ("after", &next)]));
-    let shell = visit
-        .shell(Section::Services, format!("Rollouts of {service}"))
-        .crumb("Services", "/services")
-        .crumb(&service, format!("/services/{service}"))
-        .live(&service);
+    let head = Head::of(&visit, &path.service, "Rollouts").await?;
+    let shell = head.shell(&visit, "Rollouts");
     let environments = environments.items.iter().map(|one| one.environment.to_string()).collect();
-    html(&RolloutsPage { shell, service, environment: asked.environment, environments, lines, next, empty })
+    html(&RolloutsPage { shell, head, service, environment: asked.environment, environments, lines, next, empty })
 }
 
 #[derive(Template)]
@@ -141,8 +142,8 @@ struct RolloutPage {
     /// Why it may not be stopped, where it may not.
     denied: Option<String>,
     cancel: String,
-    /// Where the way back is shown before it is taken.
-    back: Option<String>,
+    /// Where the way back is shown before it is taken, or why there is none; nothing where this is not what runs.
+    back: Option<Result<String, String>>,
     /// The environment behind this one, and where a promotion to it is shown before it is begun.
     onward: Option<(String, String)>,
     settings: Vec<(String, i64)>,
@@ -150,31 +151,43 @@ struct RolloutPage {
     message: Text,
     flame: Flame,
     build: Option<(String, Badge)>,
-    output: Option<String>,
+    logs: Vec<Log>,
+}
+
+/// Lines of output beside a rollout.
+struct Log {
+    title: &'static str,
     lines: Vec<String>,
+    /// Where the next ones come from.
+    tail: Option<String>,
+    /// Where all of it is.
+    whole: Option<String>,
 }
 
 async fn show(visit: Visit, Path(path): Path<RolloutPath>) -> Outcome {
     let rollout = visit.api.get::<GetRollout>(&path).await?;
     let here = ServicePath { service: path.service.clone() };
-    let place = PlaceQuery { environment: Some(rollout.environment.clone()) };
     let number = ReleasePath { service: path.service.clone(), number: rollout.number };
-    let (release, routes, instances, builds, service, environments) = tokio::try_join!(
+    let newest = PageQuery { limit: Some(RELEASES_KNOWN), after: None };
+    let (release, routes, releases, builds, service, environments) = tokio::try_join!(
         visit.api.get::<GetRelease>(&number),
         visit.api.get::<ListRoutes>(&here),
-        visit.api.ask::<ListInstances>(&here, &place),
+        visit.api.ask::<ListReleases>(&here, &newest),
         builds_of(&visit, &here),
         visit.api.get::<GetService>(&here),
         visit.api.get::<ListEnvironments>(&Nothing {}),
     )?;
     let shape = view::Shape::of(&release.manifest);
-    let parts = view::traffic(&rollout, &routes.items, &instances.items);
+    let parts = view::traffic(&rollout, &routes.items, &releases.items);
     let build = builds.iter().find(|build| build.rollout == Some(rollout.rollout));
     let undo = view::undo(&rollout, &parts);
     let denied = Rights::of(&visit.me).why_not(Action::Deploy, &service.team, Some(&service.service));
     let base = path_of(&rollout);
-    let has_output = rollout.history.iter().any(|step| step.state == RolloutState::Releasing);
-    let lines = if has_output { tail::past(&visit, &tail::of_command(&rollout), &here).await } else { Vec::new() };
+    let logs = logs(&visit, &rollout, build, &here).await;
+    let back = match brought(&rollout, &release.current_in) && denied.is_none() {
+        true => Some(way_back(&visit, &here, &rollout.environment).await),
+        false => None,
+    };
     let mut pieces = build.map(|build| spans::of_build(build, visit.now)).unwrap_or_default();
     pieces.extend(spans::of_rollout(&rollout, visit.now));
     let shell = visit
@@ -199,16 +212,39 @@ async fn show(visit: Visit, Path(path): Path<RolloutPath>) -> Outcome {
         undo,
         denied,
         cancel: format!("{base}/cancel"),
-        back: back(&rollout, &release.current_in),
+        back,
         onward: onward(&rollout, &release.current_in, &environments.items),
         settings: rollout.settings.iter().map(|(name, version)| (name.clone(), *version)).collect(),
         commit: release.commit.as_ref().map(|commit| Text(commit.chars().take(12).collect())),
         message: Text::from(release.message),
         flame: Flame::new(pieces),
         build: build.map(|build| (super::build::path_of(build), Badge::build(build.state))),
-        output: has_output.then(|| format!("{base}/output")),
-        lines,
+        logs,
     })
+}
+
+/// What the build said that made the release, and what its release command says.
+async fn logs(visit: &Visit, rollout: &Rollout, build: Option<&Build>, here: &ServicePath) -> Vec<Log> {
+    let mut logs = Vec::new();
+    if let Some(build) = build {
+        let path = BuildPath { service: build.service.clone(), build: build.build };
+        let page = super::build::path_of(build);
+        logs.push(Log {
+            title: "Build",
+            lines: tail::past_build(visit, &path, BUILD_LINES).await,
+            tail: build.ended.is_none().then(|| format!("{page}/log")),
+            whole: Some(page),
+        });
+    }
+    if let Some(command) = tail::Command::of(rollout) {
+        logs.push(Log {
+            title: "Release command",
+            lines: command.past(visit, here).await,
+            tail: rollout.ended.is_none().then(|| format!("{}/output", path_of(rollout))),
+            whole: None,
+        });
+    }
+    logs
 }
 
 async fn builds_of(visit: &Visit, here: &ServicePath) -> base::Result<Vec<Build>> {
@@ -226,15 +262,8 @@ fn onward(rollout: &Rollout, current_in: &[EnvironmentName], known: &[Environmen
     let mut behind = known.iter().skip_while(|one| one.environment != rollout.environment).skip(1);
     let next = behind.next().map(|one| &one.environment).filter(|next| !current_in.contains(next))?;
     let parameters = [("environment", next.as_str()), ("from", rollout.environment.as_str())];
-    let plan = crate::links::query(&format!("/services/{}/rollouts/plan", rollout.service), &parameters);
+    let plan = path_to(&rollout.service, &parameters);
     brought(rollout, current_in).then(|| (next.to_string(), plan))
-}
-
-/// What a rollout brought is taken back by a rollback, where its release is what runs.
-fn back(rollout: &Rollout, current_in: &[EnvironmentName]) -> Option<String> {
-    brought(rollout, current_in).then(|| {
-        format!("/services/{}/rollouts/plan?environment={}&rollback=true", rollout.service, rollout.environment)
-    })
 }
 
 #[derive(Deserialize)]
@@ -250,7 +279,11 @@ async fn cancel(Path(path): Path<RolloutPath>, filled: Filled<NoFields>) -> Outc
 /// The output of the release command, as it comes.
 async fn output(visit: Visit, Path(path): Path<RolloutPath>) -> Result<Response, crate::fault::Fault> {
     let rollout = visit.api.get::<GetRollout>(&path).await?;
-    tail::follow_logs(&visit, &ServicePath { service: path.service }, tail::of_command(&rollout)).await
+    let command = tail::Command::of(&rollout).ok_or_else(|| {
+        base::Problem::not_found("no-release-command", "this rollout has run no release command")
+            .hint("`run: { release: [...] }` in the service file names one")
+    })?;
+    command.follow(&visit, &ServicePath { service: path.service }).await
 }
 
 #[cfg(test)]
@@ -259,7 +292,7 @@ mod tests {
     use crate::pages::samples::rollout;
 
     #[test]
-    fn what_was_brought_goes_on_or_back() {
+    fn what_was_brought_goes_on() {
         let known: Vec<Environment> = ["dev", "staging", "prod"]
             .into_iter()
             .zip(1..)
@@ -274,10 +307,9 @@ mod tests {
             (next.as_str(), plan.as_str()),
             ("staging", "/services/shop/rollouts/plan?environment=staging&from=dev")
         );
-        assert_eq!(back(&done, current).unwrap(), "/services/shop/rollouts/plan?environment=dev&rollback=true");
         assert_eq!(onward(&done, &[dev.clone(), staging], &known), None, "it is there already");
-        assert_eq!((onward(&done, &[], &known), back(&done, &[])), (None, None), "something newer runs");
-        assert_eq!(back(&rollout(&[("failed", 1)]), current), None);
+        assert_eq!(onward(&done, &[], &known), None, "something newer runs");
+        assert_eq!(onward(&rollout(&[("failed", 1)]), current, &known), None);
         assert_eq!(onward(&done, current, &known[..1]), None, "nothing comes behind it");
     }
 }

@@ -3,11 +3,13 @@
 use api::access::ServicePath;
 use api::catalog::GetService;
 use api::deliver::{
-    NeedDifference, NewRollout, PlanQuery, PlanRollout, RolloutPlan, SettingDifference, SettingPointer, StartRollout,
+    ListEnvironments, NeedDifference, NewRollout, PlanQuery, PlanRollout, RolloutPlan, SettingDifference,
+    SettingPointer, StartRollout,
 };
 use api::{Action, Nothing};
 use askama::Template;
 use axum::extract::{Path, Query};
+use base::{EnvironmentName, ServiceName};
 use serde::Deserialize;
 
 use super::{Outcome, path_of};
@@ -85,16 +87,107 @@ struct PlanPage {
     query: PlanQuery,
 }
 
-pub(super) async fn show(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<PlanQuery>) -> Outcome {
+/// As [`PlanQuery`], perhaps without a place.
+#[derive(Deserialize, Clone)]
+pub(super) struct Asked {
+    environment: Option<EnvironmentName>,
+    release: Option<i64>,
+    from: Option<EnvironmentName>,
+    #[serde(default)]
+    rollback: bool,
+    #[serde(default)]
+    restart: bool,
+}
+
+impl Asked {
+    fn in_place(&self, environment: EnvironmentName) -> PlanQuery {
+        let Self { release, from, rollback, restart, .. } = self.clone();
+        PlanQuery { environment, release, from, rollback, restart }
+    }
+}
+
+/// Where a rollback, or another rollout of a service in its own place, is shown before it is begun.
+pub(crate) fn path_to(service: &ServiceName, parameters: &[(&str, &str)]) -> String {
+    crate::links::query(&format!("/services/{service}/rollouts/plan"), parameters)
+}
+
+/// The way back in a place, or the reason why there is none.
+pub(crate) async fn way_back(visit: &Visit, path: &ServicePath, place: &EnvironmentName) -> Result<String, String> {
+    let query = PlanQuery { environment: place.clone(), release: None, from: None, rollback: true, restart: false };
+    match visit.api.ask::<PlanRollout>(path, &query).await {
+        Ok(_) => Ok(path_to(&path.service, &[("environment", place.as_str()), ("rollback", "true")])),
+        Err(problem) => Err(problem.message),
+    }
+}
+
+/// A place that can be chosen, or the reason why not.
+struct Choice {
+    environment: String,
+    /// What would happen there, and where it is shown.
+    offer: Result<(String, String), Text>,
+}
+
+#[derive(Template)]
+#[template(path = "plan_where.html")]
+struct WherePage {
+    shell: Shell,
+    choices: Vec<Choice>,
+}
+
+fn shell(visit: &Visit, service: &ServiceName, title: String) -> Shell {
+    visit
+        .shell(Section::Services, title)
+        .crumb("Services", "/services")
+        .crumb(service.as_str(), format!("/services/{service}"))
+        .crumb("Rollouts", format!("/services/{service}/rollouts"))
+}
+
+/// Asks where, where it is not said: each place with what would happen there, or why it cannot.
+async fn ask_where(visit: Visit, path: ServicePath, asked: Asked) -> Outcome {
+    let mut choices = Vec::new();
+    for one in visit.api.get::<ListEnvironments>(&Nothing {}).await?.items {
+        let place = one.environment;
+        let offer = match visit.api.ask::<PlanRollout>(&path, &asked.in_place(place.clone())).await {
+            Ok(plan) => Ok((title(&plan), link(&path.service, &plan, &asked))),
+            Err(problem) if problem.kind == base::Kind::Conflict => Err(Text::from(problem.message)),
+            Err(problem) => return Err(problem.into()),
+        };
+        choices.push(Choice { environment: place.to_string(), offer });
+    }
+    let title = match (asked.rollback, asked.restart, asked.release) {
+        (true, ..) => format!("Roll {} back: where?", path.service),
+        (_, true, _) => format!("Restart {}: where?", path.service),
+        (.., Some(number)) => format!("Roll out release {number}: where?"),
+        _ => format!("Promote {}: where to?", path.service),
+    };
+    html(&WherePage { shell: shell(&visit, &path.service, title), choices })
+}
+
+fn title(plan: &RolloutPlan) -> String {
+    format!("{} release {} in {}", verb(plan), plan.to.release, plan.environment)
+}
+
+fn link(service: &ServiceName, plan: &RolloutPlan, asked: &Asked) -> String {
+    let release = asked.release.map(|number| number.to_string()).unwrap_or_default();
+    let word = |is: bool| if is { "true" } else { "" };
+    let parameters = [
+        ("environment", plan.environment.as_str()),
+        ("release", &release),
+        ("from", asked.from.as_ref().map_or("", |from| from.as_str())),
+        ("rollback", word(asked.rollback)),
+        ("restart", word(asked.restart)),
+    ];
+    path_to(service, &parameters)
+}
+
+pub(super) async fn show(visit: Visit, Path(path): Path<ServicePath>, Query(asked): Query<Asked>) -> Outcome {
+    let Some(place) = asked.environment.clone() else { return ask_where(visit, path, asked).await };
+    let asked = asked.in_place(place);
     let plan = visit.api.ask::<PlanRollout>(&path, &asked).await?;
     let service = visit.api.get::<GetService>(&path).await?;
     let verb = verb(&plan);
     let name = path.service.to_string();
-    let shell = visit
-        .shell(Section::Services, format!("{verb} release {} in {}", plan.to.release, plan.environment))
-        .crumb("Services", "/services")
-        .crumb(&name, format!("/services/{name}"))
-        .crumb("Rollouts", format!("/services/{name}/rollouts"));
+    let shell = shell(&visit, &path.service, title(&plan));
     html(&PlanPage {
         shell,
         environment: plan.environment.to_string(),
@@ -114,7 +207,7 @@ pub(super) async fn show(visit: Visit, Path(path): Path<ServicePath>, Query(aske
 fn verb(plan: &RolloutPlan) -> &'static str {
     match plan.cause.as_str() {
         "promotion" => "Promote",
-        "rollback" => "Go back to",
+        "rollback" => "Roll back to",
         "restart" => "Restart",
         _ => "Roll out",
     }

@@ -1,9 +1,8 @@
 //! A rollout as a person sees it: the closed machine with what is behind and ahead, where the traffic is,
 //! and what stopping it would do. Pure: the page and the tests make it of the same values.
 
-use api::deliver::{Rollout, RolloutState as S};
+use api::deliver::{Release, Rollout, RolloutState as S};
 use api::route::{Route, Share};
-use api::run::Instance;
 use base::{ReleaseId, Time};
 
 use crate::components::{Badge, Text, When, exactly};
@@ -119,17 +118,17 @@ pub(crate) struct Part {
 }
 
 /// Where the traffic of the place is, the rollout's own release last.
-pub(crate) fn traffic(rollout: &Rollout, routes: &[Route], instances: &[Instance]) -> Vec<Part> {
+pub(crate) fn traffic(rollout: &Rollout, routes: &[Route], releases: &[Release]) -> Vec<Part> {
     let route = routes.iter().find(|route| route.environment == rollout.environment);
     let mut parts: Vec<Part> =
-        route.iter().flat_map(|route| &route.shares).map(|share| part(rollout, share, instances)).collect();
+        route.iter().flat_map(|route| &route.shares).map(|share| part(rollout, share, releases)).collect();
     parts.sort_by_key(|part| part.new);
     parts
 }
 
-fn part(rollout: &Rollout, share: &Share, instances: &[Instance]) -> Part {
+fn part(rollout: &Rollout, share: &Share, releases: &[Release]) -> Part {
     let new = share.release == rollout.release;
-    let number = if new { Some(rollout.number) } else { number_of(share.release, instances) };
+    let number = if new { Some(rollout.number) } else { number_of(share.release, releases) };
     Part {
         name: number.map_or_else(|| format!("release {}", share.release.short()), |number| format!("release {number}")),
         percent: share.percent,
@@ -139,8 +138,8 @@ fn part(rollout: &Rollout, share: &Share, instances: &[Instance]) -> Part {
     }
 }
 
-fn number_of(release: ReleaseId, instances: &[Instance]) -> Option<i64> {
-    instances.iter().find(|instance| instance.release == release).and_then(|instance| instance.number)
+fn number_of(wanted: ReleaseId, releases: &[Release]) -> Option<i64> {
+    releases.iter().find(|release| release.release == wanted).map(|release| release.number)
 }
 
 /// What stopping a rollout now would do, one line each; nothing where it has ended.

@@ -141,18 +141,16 @@ async fn deploy(filled: Filled<Fields>) -> Outcome {
     Ok(Done::to(format!("/start/{service}"), format!("{service} is being built.")).see(visit.headers()))
 }
 
-#[derive(Template)]
-#[template(path = "start_push.html")]
-struct PushPage {
-    shell: Shell,
-    service: String,
-    remote: String,
-    lines: Vec<String>,
-    secret: String,
-    person: String,
+/// What to type in a repository, with a token in it that is shown this once.
+pub(super) struct PushView {
+    pub remote: String,
+    pub lines: Vec<String>,
+    pub secret: String,
+    pub person: String,
 }
 
-/// Makes the service and a token that can push to it alone, and shows both once.
+/// Makes the service and a token that can push to it alone, and shows what to type once; then the page follows
+/// what becomes of it.
 async fn push(filled: Filled<Fields>) -> Outcome {
     let Filled { visit, key, fields } = filled;
     let service = make(&visit, &fields, &key).await?;
@@ -166,16 +164,13 @@ async fn push(filled: Filled<Fields>) -> Outcome {
     let issued = visit.api.call::<IssueToken>(&Nothing {}, &Nothing {}, &body, also).await?.value;
     let address = address(visit.headers());
     let lines = commands(&address, visit.me.person.as_str(), &issued.secret, service.as_str());
-    let shell =
-        visit.shell(Section::Services, format!("Push to {service}")).crumb("Begin", "/start").live(service.as_str());
-    html(&PushPage {
-        shell,
+    let push = PushView {
         remote: format!("{address}/git/{service}.git"),
-        service: service.to_string(),
         lines,
         secret: issued.secret,
         person: visit.me.person.to_string(),
-    })
+    };
+    progress::page(visit, ServicePath { service }, Some(push)).await
 }
 
 /// The platform's address as the reader's browser knows it. `Host` was checked on the way here.
@@ -199,7 +194,7 @@ fn commands(address: &str, person: &str, secret: &str, service: &str) -> Vec<Str
 }
 
 async fn follow(visit: Visit, Path(path): Path<ServicePath>) -> Outcome {
-    progress::page(visit, path).await
+    progress::page(visit, path, None).await
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 
+use super::PushView;
 use crate::components::{Badge, Text, When, exactly};
 use crate::fault::Fault;
 use crate::pages::Outcome;
@@ -85,6 +86,8 @@ fn stages(seen: &Seen<'_>, now: base::Time) -> Vec<Stage> {
 #[template(path = "start_follow.html")]
 struct FollowPage {
     shell: Shell,
+    /// What to type, on the page that answers the form.
+    push: Option<PushView>,
     service: String,
     stages: Vec<Stage>,
     url: Option<String>,
@@ -99,7 +102,7 @@ struct FollowPage {
     tail: Option<String>,
 }
 
-pub(super) async fn page(visit: Visit, path: ServicePath) -> Outcome {
+pub(super) async fn page(visit: Visit, path: ServicePath, push: Option<PushView>) -> Outcome {
     let newest = PageQuery { limit: Some(1), after: None };
     let (builds, status) =
         tokio::try_join!(visit.api.ask::<ListBuilds>(&path, &newest), visit.api.get::<GetStatus>(&path))?;
@@ -113,7 +116,10 @@ pub(super) async fn page(visit: Visit, path: ServicePath) -> Outcome {
     let place = build.and_then(|build| status.environments.iter().find(|place| place.environment == build.environment));
     let stages = stages(&Seen { build, rollout: rollout.as_ref(), place }, visit.now);
     let lines = match build {
-        Some(build) => tail::past_build(&visit, &BuildPath { service: path.service.clone(), build: build.build }).await,
+        Some(build) => {
+            let path = BuildPath { service: path.service.clone(), build: build.build };
+            tail::past_build(&visit, &path, tail::LINES_MAX).await
+        }
         None => Vec::new(),
     };
     let mut pieces = build.map(|build| spans::of_build(build, visit.now)).unwrap_or_default();
@@ -130,9 +136,11 @@ pub(super) async fn page(visit: Visit, path: ServicePath) -> Outcome {
         .shell(Section::Services, format!("{service} begins"))
         .crumb("Begin", "/start")
         .crumb(&service, format!("/services/{service}"))
-        .live(&service);
+        .live(&service)
+        .at(format!("/start/{service}"));
     html(&FollowPage {
         shell,
+        push,
         url: place.and_then(|place| place.url.clone()).filter(|_| done),
         failed,
         waits: build.is_none(),
@@ -177,6 +185,7 @@ mod tests {
             ready: 0,
             wanted: 0,
             rollout: None,
+            crash_loop: None,
         };
         let seen = Seen { build, rollout, place: Some(&place) };
         let looks: Vec<&str> = stages(&seen, at(99)).iter().map(|stage| stage.look).collect();

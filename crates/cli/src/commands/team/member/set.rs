@@ -35,11 +35,7 @@ impl clap::ValueEnum for RoleWord {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self.0 {
-            Role::Viewer => "viewer",
-            Role::Developer => "developer",
-            Role::Owner => "owner",
-        }))
+        Some(PossibleValue::new(self.0.word()))
     }
 }
 

@@ -1,0 +1,6 @@
+noun! {
+    /// List, keep and forget your own views of the services
+    list => List,
+    save => Save,
+    remove => Remove,
+}
