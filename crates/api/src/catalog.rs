@@ -152,12 +152,14 @@ pub struct StatusQuery {
     pub health: Option<Health>,
     /// Only services of this kind: `web`, `worker`, `site`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 200)]
     pub kind: Option<String>,
     /// Only services of which something crashes again and again; `false`: only the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash_loop: Option<bool>,
     /// Only those whose name or description contains this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 200)]
     pub search: Option<String>,
     /// In which order; default: by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
