@@ -15,7 +15,17 @@ endpoints! {
     /// What the platform says about itself: roles, reconcilers, queues.
     GetPlatform = "getPlatform": Get "/v1/platform", Access::Platform(Action::Admin), Json { reply: Platform }
     /// Checks everything that can be wrong with the installation and says how to mend it.
-    Doctor = "doctor": Get "/v1/doctor", Access::SignedIn, Json { reply: Page<Check> }
+    Doctor = "doctor": Get "/v1/doctor", Access::SignedIn, Json { query: DoctorQuery, reply: Page<Check> }
+}
+
+/// How closely the doctor looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DoctorQuery {
+    /// Look through all pages of the database now, which takes as long as reading it. Otherwise what the
+    /// last look found is told, with its age; it is renewed in the background once it is older than an hour.
+    #[serde(default)]
+    pub thorough: bool,
 }
 
 /// A sign of life.

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Access, Action};
 use async_trait::async_trait;
-use base::{Actor, PersonName, Problem, Result, Secret, ServiceName, TeamName, TokenId};
+use base::{Actor, PersonName, Problem, Result, Secret, ServiceName, TeamName, Time, TokenId};
 use facts::{Fact as _, PersonChanged, TeamState, TokenChanged};
 use tokio::sync::broadcast;
 
@@ -54,6 +54,8 @@ pub struct Identity {
     pub services: BTreeSet<ServiceName>,
     /// The credential.
     pub token: Option<TokenId>,
+    /// When the credential ends if nobody uses it meanwhile; `None`: time does not end it.
+    pub until: Option<Time>,
 }
 
 impl Identity {
@@ -67,7 +69,13 @@ impl Identity {
             scopes: BTreeSet::new(),
             services: BTreeSet::new(),
             token: None,
+            until: None,
         }
+    }
+
+    /// Whether both may do the same. How long their credentials live is no part of it.
+    pub fn equals_in_rights(&self, other: &Self) -> bool {
+        *self == Self { until: self.until, ..other.clone() }
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod call;
 mod credential;
+mod doctor;
 mod idempotency;
 mod listen;
 mod pages;
@@ -18,6 +19,7 @@ mod router;
 mod still;
 
 pub use axum::Router;
+pub use doctor::Doctor;
 pub use listen::{Options, Server};
-pub use platform::{Doctor, endpoints as platform_endpoints};
+pub use platform::endpoints as platform_endpoints;
 pub use router::router;

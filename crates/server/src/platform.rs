@@ -1,27 +1,10 @@
 //! The endpoints about the installation itself.
 
-use std::sync::Arc;
-
-use api::Page;
-use api::platform::{self, Alive, Check, GetPlatform, Healthz, Readyz, Verdict};
-use async_trait::async_trait;
+use api::platform::{self, Alive, GetPlatform, Healthz, Readyz};
 use base::Result;
-use kernel::{Answer, Call, Capability, Ctx, DoctorCheck, Endpoints};
+use kernel::{Answer, Call, Ctx, Endpoints};
 
-/// The questions of the doctor, of all capabilities.
-#[derive(Clone, Default)]
-pub struct Doctor {
-    checks: Arc<Vec<Arc<dyn DoctorCheck>>>,
-}
-
-impl Doctor {
-    /// Collects what the capabilities registered.
-    pub fn of(capabilities: &[Capability]) -> Self {
-        let checks = capabilities.iter().flat_map(|c| c.checks.iter().cloned());
-        let own: Arc<dyn DoctorCheck> = Arc::new(Database);
-        Self { checks: Arc::new(std::iter::once(own).chain(checks).collect()) }
-    }
-}
+use crate::doctor::Doctor;
 
 /// The endpoints about the installation.
 pub fn endpoints(doctor: Doctor) -> Endpoints {
@@ -29,9 +12,9 @@ pub fn endpoints(doctor: Doctor) -> Endpoints {
         .on::<Healthz, _, _>(async |_: Ctx, _: Call<Healthz>| Ok(alive(Vec::new()).into()))
         .on::<Readyz, _, _>(readyz)
         .on::<GetPlatform, _, _>(get)
-        .on::<platform::Doctor, _, _>(move |ctx, _| {
+        .on::<platform::Doctor, _, _>(move |ctx, call| {
             let doctor = doctor.clone();
-            async move { examine(&ctx, &doctor).await }
+            async move { Ok(doctor.examine(&ctx, call.query.thorough).await.into()) }
         })
 }
 
@@ -85,32 +68,4 @@ async fn get(ctx: Ctx, _: Call<GetPlatform>) -> Result<Answer<platform::Platform
             .collect(),
     }
     .into())
-}
-
-async fn examine(ctx: &Ctx, doctor: &Doctor) -> Result<Answer<Page<Check>>> {
-    let mut checks = Vec::new();
-    for question in doctor.checks.iter() {
-        checks.extend(question.check(ctx).await);
-    }
-    checks.sort_by(|a, b| b.verdict.cmp(&a.verdict).then_with(|| a.name.cmp(&b.name)));
-    Ok(Page::whole(checks).into())
-}
-
-/// Asks the database.
-struct Database;
-
-#[async_trait]
-impl DoctorCheck for Database {
-    async fn check(&self, ctx: &Ctx) -> Vec<Check> {
-        let name = "database".to_owned();
-        vec![match ctx.platform().store().check().await {
-            Ok(found) => Check { name, verdict: Verdict::Ok, found, fix: None },
-            Err(problem) => Check {
-                name,
-                verdict: Verdict::Broken,
-                found: problem.to_string(),
-                fix: problem.hint.or_else(|| Some("restore the newest backup".to_owned())),
-            },
-        }]
-    }
 }

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::Access;
-use base::{Kind, Problem, Result};
+use base::{Kind, Problem, Result, Time};
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt, stream};
 use kernel::{ByteStream, Credential, Identity, Platform, RawReply, RightsWatch, authorize};
 
-/// What time alone ends, the life of a token, is found at most this long after it.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Nobody goes on for longer than this without having been looked at, whatever was heard of changes.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Many changes of rights in a row are looked at together.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -58,28 +58,33 @@ impl Still {
         // Before the first look, so that no change falls between.
         let mut rights = RightsWatch::new(&self.platform);
         loop {
-            if let Some(problem) = self.refusal().await {
-                return problem;
-            }
+            let until = match self.look().await {
+                Ok(until) => until,
+                Err(problem) => return problem,
+            };
             let clock = &self.platform.ports().clock;
+            // No change is told of what time alone ends.
+            let ends = until.map_or(LOOK_EVERY, |until| until.since(clock.now()).min(LOOK_EVERY));
             tokio::select! {
-                () = clock.sleep(LOOK_EVERY) => {}
+                () = clock.sleep(ends.max(BREATH)) => {}
                 () = rights.changed() => clock.sleep(BREATH).await,
             }
         }
     }
 
-    async fn refusal(&self) -> Option<Problem> {
+    /// Until when it may go on if nothing changes. `None`: for ever, as far as is known.
+    async fn look(&self) -> Result<Option<Time>> {
         match authorize(&self.platform, &self.credential, self.access, &self.params).await {
             // Where no subject was asked about, what is shown was chosen by the rights of then.
-            Ok(permit) if self.access == Access::SignedIn && *permit.identity() != self.identity => Some(
-                Problem::forbidden("rights-changed", "your rights have changed since this began")
-                    .hint("begin it anew: it shows what you may see now"),
-            ),
-            Ok(_) => None,
-            Err(problem) => {
-                matches!(problem.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::NotFound).then_some(problem)
+            Ok(permit) if self.access == Access::SignedIn && !permit.identity().equals_in_rights(&self.identity) => {
+                Err(Problem::forbidden("rights-changed", "your rights have changed since this began")
+                    .hint("begin it anew: it shows what you may see now"))
             }
+            Ok(permit) => Ok(permit.identity().until),
+            Err(problem) if matches!(problem.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::NotFound) => {
+                Err(problem)
+            }
+            Err(_) => Ok(None),
         }
     }
 }

@@ -52,6 +52,7 @@ fn in_full(person: &PersonName, team: &TeamName, role: Option<Role>, admin: bool
         scopes: ACTIONS.into_iter().collect(),
         services: BTreeSet::new(),
         token: None,
+        until: None,
     }
 }
 

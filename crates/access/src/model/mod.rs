@@ -52,8 +52,12 @@ pub(crate) struct TokenRow {
 impl TokenRow {
     /// Whether it works now.
     pub(crate) fn is_good(&self, now: Time) -> bool {
-        let ahead = |at: Option<Time>| at.is_none_or(|at| now < at);
-        self.revoked.is_none() && ahead(self.expires) && ahead(self.lapses())
+        self.revoked.is_none() && self.until().is_none_or(|at| now < at)
+    }
+
+    /// When time ends it, unless it is used meanwhile.
+    pub(crate) fn until(&self) -> Option<Time> {
+        self.expires.into_iter().chain(self.lapses()).min()
     }
 
     /// When it ends if nobody uses it.

@@ -46,6 +46,7 @@ impl Authority for Gatekeeper {
         }
         Ok(Identity {
             actor: base::Actor::Person(token.person.clone()),
+            until: token.until(),
             person: Some(token.person),
             admin: person.admin,
             teams,

@@ -1,40 +1,65 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use api::catalog::{Dependent, TopologyNeed};
-use base::{EnvironmentName, ServiceName, TeamName};
+use base::{EnvironmentName, NeedName, ServiceName, TeamName};
 use facts::{InstancesWanted, NeedKind};
 
 /// Who owns what, of all that is in use and that the caller may see.
 pub(crate) type Owners = BTreeMap<ServiceName, TeamName>;
 
-/// Who needs, under which name, and which service or what outside.
-type Need = (ServiceName, base::NeedName, Option<ServiceName>, Option<String>);
+/// Something that is needed, under the name that who needs it gave it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Needed {
+    name: NeedName,
+    /// A service of this installation.
+    service: Option<ServiceName>,
+    /// `host:port` of something outside.
+    external: Option<String>,
+}
 
-/// Who needs whom, as the wishes for instances say it: what runs, not what a file somewhere says.
-/// A need of a service that is not among the owners is left out.
-pub(crate) fn needs<'a>(wanted: impl IntoIterator<Item = &'a InstancesWanted>, owners: &Owners) -> Vec<TopologyNeed> {
-    let mut found: BTreeMap<Need, BTreeSet<EnvironmentName>> = BTreeMap::new();
-    for place in wanted.into_iter().filter(|place| owners.contains_key(&place.service)) {
+/// What one service needs, and in which environments.
+pub(crate) type Needs = BTreeMap<Needed, BTreeSet<EnvironmentName>>;
+
+/// What a service needs as the wishes for its instances say it: what runs, not what a file somewhere says.
+pub(crate) fn needed<'a>(wanted: impl IntoIterator<Item = &'a InstancesWanted>) -> Needs {
+    let mut found = Needs::new();
+    for place in wanted {
         for (name, need) in place.sets.iter().flat_map(|set| &set.needs) {
             let (service, external) = match &need.kind {
-                NeedKind::Service(service) if owners.contains_key(service) => (Some(service.clone()), None),
-                NeedKind::Service(_) => continue,
+                NeedKind::Service(service) => (Some(service.clone()), None),
                 NeedKind::External => (None, Some(format!("{}:{}", need.host, need.port))),
             };
-            let key = (place.service.clone(), name.clone(), service, external);
-            found.entry(key).or_default().insert(place.environment.clone());
+            let needed = Needed { name: name.clone(), service, external };
+            found.entry(needed).or_default().insert(place.environment.clone());
         }
     }
     found
-        .into_iter()
-        .map(|((from, name, service, external), environments)| TopologyNeed {
-            from,
-            name,
-            service,
-            external,
-            environments: environments.into_iter().collect(),
-        })
-        .collect()
+}
+
+/// Who needs whom, in one environment or in all. Services that are not among the owners are left out.
+pub(crate) fn needs<'a>(
+    all: impl IntoIterator<Item = (&'a ServiceName, &'a Needs)>,
+    owners: &Owners,
+    only: Option<&EnvironmentName>,
+) -> Vec<TopologyNeed> {
+    let mut found = Vec::new();
+    for (from, needs) in all.into_iter().filter(|(from, _)| owners.contains_key(*from)) {
+        for (needed, environments) in needs {
+            let environments: Vec<EnvironmentName> =
+                environments.iter().filter(|one| only.is_none_or(|only| only == *one)).cloned().collect();
+            if environments.is_empty() || needed.service.as_ref().is_some_and(|to| !owners.contains_key(to)) {
+                continue;
+            }
+            found.push(TopologyNeed {
+                from: from.clone(),
+                name: needed.name.clone(),
+                service: needed.service.clone(),
+                external: needed.external.clone(),
+                environments,
+            });
+        }
+    }
+    found
 }
 
 /// Everything that needs a service, directly or through others, nearest first; each once, by the

@@ -1,17 +1,30 @@
 //! Endpoint bodies.
 
+mod board;
 mod services;
 mod status;
 mod templates;
 mod topology;
 mod why;
 
+use std::sync::Arc;
+
 use api::catalog::*;
 use kernel::Endpoints;
 
+/// A handler that reads the board.
+macro_rules! with {
+    ($board:ident, $handler:path) => {{
+        let board = Arc::clone(&$board);
+        move |ctx, call| {
+            let board = Arc::clone(&board);
+            async move { $handler(&board, ctx, call).await }
+        }
+    }};
+}
+
 pub(crate) fn endpoints() -> Endpoints {
-    let board = std::sync::Arc::new(status::Board::default());
-    let (listed, counted) = (std::sync::Arc::clone(&board), board);
+    let board = Arc::new(board::Board::default());
     Endpoints::new()
         .on::<ListServices, _, _>(services::list)
         .on::<CreateService, _, _>(services::create)
@@ -19,18 +32,12 @@ pub(crate) fn endpoints() -> Endpoints {
         .on::<ChangeService, _, _>(services::change)
         .on::<RemoveService, _, _>(services::remove)
         .on::<RestoreService, _, _>(services::restore)
-        .on::<ListStatus, _, _>(move |ctx, call| {
-            let board = std::sync::Arc::clone(&listed);
-            async move { status::list(&board, ctx, call).await }
-        })
-        .on::<CountStatus, _, _>(move |ctx, _| {
-            let board = std::sync::Arc::clone(&counted);
-            async move { status::count(&board, ctx).await }
-        })
+        .on::<ListStatus, _, _>(with!(board, status::list))
+        .on::<CountStatus, _, _>(with!(board, status::count))
         .on::<GetStatus, _, _>(status::get)
         .on::<WhyService, _, _>(why::why)
-        .on::<GetTopology, _, _>(topology::get)
-        .on::<GetImpact, _, _>(topology::impact)
+        .on::<GetTopology, _, _>(with!(board, topology::get))
+        .on::<GetImpact, _, _>(with!(board, topology::impact))
         .on::<ListTemplates, _, _>(templates::list)
         .on::<RenderTemplate, _, _>(templates::render)
 }

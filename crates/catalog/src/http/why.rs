@@ -3,8 +3,8 @@ use base::Result;
 use kernel::{Answer, Call, Ctx};
 use store::StoredFact;
 
+use super::board::status;
 use super::services::known;
-use super::status::status;
 use crate::decide::{advice, line};
 
 /// Facts about the service that are looked through for those of one environment.

@@ -1,5 +1,5 @@
 use api::Nothing;
-use api::platform::{Doctor, Verdict};
+use api::platform::{Doctor, DoctorQuery, Verdict};
 use base::Result;
 
 use crate::Exit;
@@ -18,7 +18,7 @@ pub struct Args {}
 
 impl Args {
     pub async fn run(self, ctx: &Ctx<'_>) -> Result<Exit> {
-        let page = ctx.client().await?.get::<Doctor>(&Nothing {}).await?;
+        let page = ctx.client().await?.list::<Doctor>(&Nothing {}, &DoctorQuery { thorough: true }).await?;
         ctx.out.reply(&page, |paint| {
             let mut table = Table::new(["CHECK", "VERDICT", "FOUND"]);
             for check in &page.items {

@@ -6,7 +6,7 @@ use api::Nothing;
 use api::PageQuery;
 use api::access::{ListTokens, Token, TokenKind};
 use api::catalog::{CountStatus, EnvironmentStatus, Health, ListStatus, ServiceStatus, StatusOrder, StatusQuery};
-use api::platform::{Doctor, Verdict};
+use api::platform::{Doctor, DoctorQuery, Verdict};
 use askama::Template;
 use axum::Router;
 use axum::routing::get;
@@ -81,7 +81,7 @@ async fn show(visit: Visit) -> Outcome {
     waiting.dedup_by(|a, b| a.service == b.service);
     let changed = some(&visit, StatusQuery { sort: Some(StatusOrder::Change), ..StatusQuery::default() }).await?;
     let tokens = visit.api.ask::<ListTokens>(&Nothing {}, &PageQuery { limit: Some(500), after: None }).await?;
-    let checks = visit.api.get::<Doctor>(&Nothing {}).await?;
+    let checks = visit.api.ask::<Doctor>(&Nothing {}, &DoctorQuery::default()).await?;
     let counts = HEALTHS
         .iter()
         .filter_map(|(health, word)| Some((*counted.places.get(*word)?, Badge::health(*health), *word)))

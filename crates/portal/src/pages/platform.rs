@@ -1,7 +1,7 @@
 //! The platform itself: what it checks, what it does, what waits. Everybody sees the checks; the rest is for admins.
 
 use api::Nothing;
-use api::platform::{Check, Doctor, GetPlatform, Healthz, Platform, Readyz, Verdict};
+use api::platform::{Check, Doctor, DoctorQuery, GetPlatform, Healthz, Platform, Readyz, Verdict};
 use askama::Template;
 use axum::Router;
 use axum::routing::get;
@@ -152,10 +152,11 @@ struct PlatformPage {
 }
 
 async fn show(visit: Visit) -> Outcome {
+    let query = DoctorQuery::default();
     let (alive, ready, checks) = tokio::try_join!(
         visit.api.get::<Healthz>(&Nothing {}),
         async { Ok(visit.api.get::<Readyz>(&Nothing {}).await) },
-        visit.api.get::<Doctor>(&Nothing {}),
+        visit.api.ask::<Doctor>(&Nothing {}, &query),
     )?;
     let inside = match visit.is_admin() {
         true => Some(Inside::of(visit.api.get::<GetPlatform>(&Nothing {}).await?, visit.now)),

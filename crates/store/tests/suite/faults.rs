@@ -199,7 +199,7 @@ pub async fn a_closed_store_says_so(w: World) {
 pub async fn checks(w: World) {
     let store = w.open().await;
     say(&store, "a.b", "x").await;
-    let found = store.check().await.unwrap();
+    let found = store.check(true).await.unwrap();
     if store.kind() == Backend::Postgres {
         assert!(found.starts_with("PostgreSQL ") && found.contains("fsync is off"), "{found}");
         let row = store.begin().await.unwrap().row("SELECT current_setting('synchronous_commit') AS s", args![]).await;
