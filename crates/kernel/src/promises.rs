@@ -126,13 +126,10 @@ async fn is_proved(read: &mut impl Read, stored: &StoredFact, success: &RolloutS
     Ok(promise::was_observed(success, &decoded_all::<RouteSeen>(&routes)) || !is_all)
 }
 
-/// Facts of a kind about exactly this subject before another fact, newest first, and whether there
-/// are no more.
+/// Facts of a kind about this subject before another fact, newest first, and whether there are no more.
 async fn before(read: &mut impl Read, seq: FactSeq, kind: &str, subject: &str) -> Result<(Vec<StoredFact>, bool)> {
-    // What is asked for is a prefix: `shop/dev` finds `shop/dev2` as well.
-    let mut facts = store::facts_before(read, Some(seq), &[kind], Some(subject), LOOKED_THROUGH).await?;
+    let facts = store::facts_of(read, seq, kind, subject, LOOKED_THROUGH).await?;
     let is_all = facts.len() < usize::try_from(LOOKED_THROUGH).unwrap_or(usize::MAX);
-    facts.retain(|fact| fact.subject == subject);
     Ok((facts, is_all))
 }
 

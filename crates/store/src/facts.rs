@@ -174,6 +174,20 @@ pub async fn facts_before(
     Ok(found)
 }
 
+const OF: &str = "SELECT * FROM fact WHERE kind = $1 AND subject = $2 AND seq < $3 ORDER BY seq DESC LIMIT $4";
+
+/// Facts of one kind about exactly one subject before a place, newest first, at most `limit`. Costs what it
+/// finds; a prefix, which [`facts_before`] takes, may cost a look at every fact of the kind.
+pub async fn facts_of(
+    r: &mut (impl Read + ?Sized),
+    before: FactSeq,
+    kind: &str,
+    subject: &str,
+    limit: u32,
+) -> Result<Vec<StoredFact>> {
+    r.rows(OF, args![kind, subject, before, limit]).await?.iter().map(stored).collect()
+}
+
 /// The texts of one direction.
 struct Texts {
     all: &'static str,

@@ -51,7 +51,7 @@ pub use chain::Anchor;
 pub use dump::Dump;
 pub use facts::{
     KINDS_MAX, NewFact, StoredFact, fact_latest, facts_after, facts_before, facts_latest, facts_latest_beneath,
-    last_recorded, subjects_after,
+    facts_of, last_recorded, subjects_after,
 };
 pub use fault::expect_one;
 pub use idempotency::{Answer, Stored, idempotency_find};

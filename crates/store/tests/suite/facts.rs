@@ -5,7 +5,7 @@ use ports::Clock;
 use serde_json::json;
 use store::{
     NewFact, StoredFact, args, fact_latest, facts_about, facts_after, facts_before, facts_latest, facts_latest_beneath,
-    subjects_after,
+    facts_of, subjects_after,
 };
 
 use super::{World, code, fact, say};
@@ -149,6 +149,19 @@ pub async fn pages_by_kind_and_prefix(w: World) {
         }
     }
     assert_eq!(code(facts_after(&mut r, FactSeq(0), &["x"; 65], None, 1).await), "too-many-kinds");
+    // Those of `shop/0` are 1, 11 and 21, of the kinds a, b and c; `shop-2` has none of them.
+    for (kind, before, want) in [("k.a", 30, vec![1]), ("k.b", 30, vec![11]), ("k.b", 11, vec![]), ("none", 30, vec![])]
+    {
+        let found = facts_of(&mut r, FactSeq(before), kind, "shop/0", 4).await.unwrap();
+        assert_eq!(seqs(&found), want, "{kind} before {before}");
+    }
+    let mut tx = store.begin().await.unwrap();
+    for _ in 0..3 {
+        tx.append(fact("k.a", "shop/0")).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut r = store.read().await.unwrap();
+    assert_eq!(seqs(&facts_of(&mut r, FactSeq(33), "k.a", "shop/0", 2).await.unwrap()), [32, 31]);
 }
 
 pub async fn no_gaps_with_many_writers(w: World) {
