@@ -14,8 +14,6 @@ use crate::command::{self, Stream};
 struct Bench {
     name: &'static str,
     what: &'static str,
-    /// The crate that has the program.
-    package: &'static str,
     program: Program,
     /// Whether it starts the binary itself (named by `ORLOP_BIN`).
     needs_orlop: bool,
@@ -35,35 +33,30 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "gateway",
         what: "requests per second and core, and latency at equal load, beside nginx and HAProxy",
-        package: "bench",
         program: Program::Bin("gateway"),
         needs_orlop: false,
     },
     Bench {
         name: "idle",
         what: "memory of 10,000 idle connections, of an idle gateway and of an instance's keeper",
-        package: "bench",
         program: Program::Bin("idle"),
         needs_orlop: true,
     },
     Bench {
         name: "deploy",
         what: "what the platform adds to a build: push to answer, one-line change, rollback, start of an instance",
-        package: "bench",
         program: Program::Bin("deploy"),
         needs_orlop: true,
     },
     Bench {
         name: "scale",
         what: "lists, one change, start, memory and processor time at rest with 1,000 and 10,000 services",
-        package: "orlop",
         program: Program::Example("scale", &[]),
         needs_orlop: false,
     },
     Bench {
         name: "portal",
         what: "the portal with 1,000 services × 3 environments: time and size of each page, live updates, open pages",
-        package: "orlop",
         program: Program::Example("scale", &["--portal"]),
         needs_orlop: false,
     },
@@ -134,27 +127,27 @@ fn install_peers(root: &Path, run: &Run) -> Result<(), String> {
     if ok { Ok(()) } else { Err("the peers could not be installed; see above".to_owned()) }
 }
 
-/// Builds everything before anything is measured.
+/// Builds everything before anything is measured: as part of the whole workspace, so that what it needs is compiled
+/// with the features that it has everywhere else, and not once more.
 fn build(root: &Path, chosen: &[&Bench], run: &Run) -> Result<(), String> {
-    let mut builds: Vec<Vec<&str>> = chosen.iter().map(|b| b.program.build(b.package)).collect();
+    let mut words = vec!["--workspace"];
     if chosen.iter().any(|bench| bench.needs_orlop) {
-        builds.insert(0, vec!["-p", "orlop"]);
+        words.extend(["--bin", "orlop"]);
     }
-    for words in builds {
-        let argv = cargo("build", &words);
-        if !command::stream(root, &argv, &[], |_, line| command::say(run.json, line))? {
-            return Err(format!("`{}` failed", argv.join(" ")));
-        }
+    words.extend(chosen.iter().flat_map(|bench| bench.program.build()));
+    let argv = cargo("build", &words);
+    match command::stream(root, &argv, &[], |_, line| command::say(run.json, line))? {
+        true => Ok(()),
+        false => Err(format!("`{}` failed", argv.join(" "))),
     }
-    Ok(())
 }
 
 impl Program {
     /// The words for cargo.
-    fn build(self, package: &'static str) -> Vec<&'static str> {
+    const fn build(self) -> [&'static str; 2] {
         match self {
-            Self::Bin(name) => vec!["-p", package, "--bin", name],
-            Self::Example(name, _) => vec!["-p", package, "--example", name],
+            Self::Bin(name) => ["--bin", name],
+            Self::Example(name, _) => ["--example", name],
         }
     }
 

@@ -353,14 +353,28 @@ fn rename(text: &str, number: usize, salt: usize) -> String {
 /// What stands around the id in the addresses of the test world's instances.
 const SOCKET: (&str, &str) = ("unix:/machine/instances/", "/connect.sock");
 
-/// The addresses of the test world's instances, as those of this copy: its own 32, by the id.
+/// Most instances that the model ever had.
+const LIVES: u32 = 64;
+
+/// Which of the model's instances this is, or is a copy of: all copies share what of its id is before the end.
+fn life(id: &str) -> u32 {
+    static SEEN: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+    let stem = id.get(..id.len() - 6).expect("an id");
+    let mut seen = SEEN.lock().expect("nobody panicked");
+    let at = seen.iter().position(|known| known == stem).unwrap_or_else(|| {
+        seen.push(stem.to_owned());
+        seen.len() - 1
+    });
+    u32::try_from(at).ok().filter(|at| *at < LIVES).expect("a model with fewer instances")
+}
+
+/// The addresses of the test world's instances, as those of this copy.
 fn readdress(text: &str, number: usize) -> String {
     let mut parts = text.split(SOCKET.0);
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (id, rest) = part.split_once(SOCKET.1).unwrap_or((part, ""));
-        let life = id.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 32;
-        out.push_str(&address(u32::try_from(number).unwrap_or(0) * 32 + life + 64, PORT).to_string());
+        out.push_str(&address(u32::try_from(number).unwrap_or(0) * LIVES + life(id) + 64, PORT).to_string());
         out.push_str(rest);
     }
     out

@@ -66,6 +66,7 @@ pub async fn measure(dir: &Path, services: usize, seconds: u64) -> Result<()> {
     let served = client.status().await?;
     eprintln!("{services} services: the gateway serves {} routes, generation {}", served.routes, served.generation);
     if usize::try_from(served.routes).unwrap_or(0) != services * 3 {
+        tell_reports(&platform);
         return Err(Problem::internal("not-served", format!("{} routes instead of {}", served.routes, services * 3)));
     }
 
@@ -130,6 +131,12 @@ async fn lists(api: &Api, services: usize, figures: &mut Figures) -> Result<()> 
         of("settings"),
         of("activity"),
         of("why"),
+        of("impact"),
+        "/v1/status/counts".to_owned(),
+        "/v1/topology?environment=prod".to_owned(),
+        "/v1/metrics".to_owned(),
+        "/v1/runs".to_owned(),
+        "/v1/doctor".to_owned(),
         "/v1/audit".to_owned(),
         "/v1/teams".to_owned(),
         "/v1/people".to_owned(),

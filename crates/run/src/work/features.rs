@@ -50,10 +50,6 @@ async fn strangers(ctx: &Ctx) -> Check {
 async fn count(ctx: &Ctx) -> Result<(usize, usize)> {
     let all = ctx.platform().ports().engine.list().await?;
     let ids: Vec<_> = all.into_iter().filter(|one| one.environment.is_some()).map(|one| one.id).collect();
-    let mut read = ctx.read().await?;
-    let mut strangers = 0;
-    for id in &ids {
-        strangers += usize::from(!state::is_known(&mut read, *id).await?);
-    }
-    Ok((ids.len(), strangers))
+    let known = state::count_known(&mut ctx.read().await?, &ids).await?;
+    Ok((ids.len(), ids.len().saturating_sub(known)))
 }

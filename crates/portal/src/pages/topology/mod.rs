@@ -3,9 +3,11 @@
 mod picture;
 mod rates;
 
+use std::collections::BTreeMap;
+
 use api::Nothing;
 use api::access::ServicePath;
-use api::catalog::{GetImpact, GetTopology, TopologyNeed, TopologyQuery};
+use api::catalog::{GetImpact, GetTopology, Topology, TopologyNeed, TopologyPlace, TopologyQuery, TopologyService};
 use api::deliver::ListEnvironments;
 use api::observe::{ListMetrics, OverviewQuery};
 use askama::Template;
@@ -91,32 +93,21 @@ struct TopologyPage {
     empty: Option<Empty>,
 }
 
+/// Rates are asked for so many services at most.
+const RATES_MAX: usize = 500;
+
 async fn show(visit: Visit, Query(view): Query<View>) -> Outcome {
     let query = TopologyQuery { environment: view.environment.parse().ok() };
-    let now = OverviewQuery { limit: Some(500), environment: query.environment.clone(), ..OverviewQuery::default() };
-    let (topology, environments, metrics) = tokio::try_join!(
+    let (topology, environments) = tokio::try_join!(
         visit.api.ask::<GetTopology>(&Nothing {}, &query),
         visit.api.get::<ListEnvironments>(&Nothing {}),
-        // A picture without rates is better than none.
-        async { Ok(visit.api.ask::<ListMetrics>(&Nothing {}, &now).await.map(|page| page.items).unwrap_or_default()) },
     )?;
-    let rates = rates::of(&metrics);
-    let lines: Vec<Line> = topology
-        .services
-        .iter()
-        .map(|one| Line {
-            service: one.service.to_string(),
-            team: one.team.to_string(),
-            states: one
-                .environments
-                .iter()
-                .map(|place| (place.environment.to_string(), Badge::health(place.health)))
-                .collect(),
-            traffic: rates.get(one.service.as_str()).map(rates::Rate::told).unwrap_or_default(),
-            needs: topology.needs.iter().filter(|need| need.from == one.service).map(Need::of).collect(),
-            needed_by: topology.needs.iter().filter(|need| need.service.as_ref() == Some(&one.service)).count(),
-        })
-        .collect();
+    let drawn: Vec<&str> = picture::drawn(&topology, &view).take(RATES_MAX).collect();
+    let rates = match drawn.is_empty() {
+        true => rates::Rates::new(),
+        false => rates(&visit, drawn.join(","), query.environment).await,
+    };
+    let lines = lines(&topology, &rates);
     let empty = lines.is_empty().then(|| {
         Empty::new("Nothing runs yet", "What a service needs stands in its service file, under `needs`.")
             .command("orlop explain needs")
@@ -125,6 +116,33 @@ async fn show(visit: Visit, Query(view): Query<View>) -> Outcome {
     let environments = environments.items.iter().map(|one| one.environment.to_string()).collect();
     let shell = visit.shell(Section::Topology, "Topology").live("*");
     html(&TopologyPage { shell, environments, grouped: picture.grouped, drawing: picture.drawing, view, lines, empty })
+}
+
+/// What services do now. A picture without rates is better than none.
+async fn rates(visit: &Visit, services: String, environment: Option<base::EnvironmentName>) -> rates::Rates {
+    let query = OverviewQuery { services: Some(services), environment, ..OverviewQuery::default() };
+    visit.api.ask::<ListMetrics>(&Nothing {}, &query).await.map(|page| rates::of(&page.items)).unwrap_or_default()
+}
+
+fn lines(topology: &Topology, rates: &rates::Rates) -> Vec<Line> {
+    let (mut needs, mut needed_by) = (BTreeMap::<_, Vec<Need>>::new(), BTreeMap::<_, usize>::new());
+    for need in &topology.needs {
+        needs.entry(&need.from).or_default().push(Need::of(need));
+        if let Some(to) = &need.service {
+            let count = needed_by.entry(to).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    let badge = |place: &TopologyPlace| (place.environment.to_string(), Badge::health(place.health));
+    let line = |one: &TopologyService| Line {
+        service: one.service.to_string(),
+        team: one.team.to_string(),
+        states: one.environments.iter().map(badge).collect(),
+        traffic: rates.get(one.service.as_str()).map(rates::Rate::told).unwrap_or_default(),
+        needs: needs.remove(&one.service).unwrap_or_default(),
+        needed_by: needed_by.get(&one.service).copied().unwrap_or_default(),
+    };
+    topology.services.iter().map(line).collect()
 }
 
 struct DependentLine {

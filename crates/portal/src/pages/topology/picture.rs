@@ -24,13 +24,29 @@ enum Key {
     Outside(String),
 }
 
+fn is_grouped(topology: &Topology, view: &View) -> bool {
+    view.group == "team" || (view.group.is_empty() && topology.services.len() > NODES_MAX)
+}
+
+/// Whether a service is drawn as a part of its team.
+fn is_folded(grouped: bool, service: &str, team: &str, view: &View) -> bool {
+    grouped && team != view.open && service != view.focus
+}
+
+/// The services that have a node of their own.
+pub(super) fn drawn<'a>(topology: &'a Topology, view: &'a View) -> impl Iterator<Item = &'a str> {
+    let grouped = is_grouped(topology, view);
+    let services = topology.services.iter().map(|one| (one.service.as_str(), one.team.as_str()));
+    services.filter(move |(service, team)| !is_folded(grouped, service, team, view)).map(|(service, _)| service)
+}
+
 pub(super) fn of(topology: &Topology, rates: &Rates, view: &View) -> Picture {
-    let grouped = view.group == "team" || (view.group.is_empty() && topology.services.len() > NODES_MAX);
+    let grouped = is_grouped(topology, view);
     let team_of: BTreeMap<&str, &str> =
         topology.services.iter().map(|one| (one.service.as_str(), one.team.as_str())).collect();
     let key_of = |service: &str| -> Option<Key> {
         let team = team_of.get(service)?;
-        let folded = grouped && *team != view.open && service != view.focus;
+        let folded = is_folded(grouped, service, team, view);
         Some(if folded { Key::Team((*team).to_owned()) } else { Key::Service(service.to_owned()) })
     };
     let mut keys: BTreeSet<Key> = topology.services.iter().filter_map(|one| key_of(one.service.as_str())).collect();
