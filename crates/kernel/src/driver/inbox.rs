@@ -18,9 +18,9 @@ const AT_ONCE: usize = 100;
 const SLICE: u32 = 150;
 /// More than so many are not told one by one.
 const DUE_MAX: usize = 5_000;
-/// After each part of a look at everything comes a pause so many times as long as it took: a
-/// quarter of a hundredth of one processor, however much there is to look at.
-const PAUSE_PER_WORK: u32 = 400;
+/// After each part of a look at everything comes a pause so many times as long as it took: a seventh of
+/// a hundredth of one processor for each of the few that look so, however much there is to look at.
+const PAUSE_PER_WORK: u32 = 700;
 /// Behind every subject of a service in the order of subjects.
 const BEHIND: char = '\u{10FFFF}';
 

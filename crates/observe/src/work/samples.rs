@@ -6,7 +6,7 @@ use kernel::{Ctx, Reconciler};
 use ports::{GatewayLook, Holding, InstanceSeen, InstanceUsage, Purpose, UsageLook};
 use serde::Serialize;
 
-use crate::decide::is_due;
+use crate::decide::{requests_are_due, usage_is_due};
 
 /// Looks at the gateway and the instances, and keeps what it saw.
 pub(crate) struct Samples;
@@ -42,12 +42,14 @@ impl Reconciler for Samples {
         let signals = &ctx.platform().ports().signals;
         // Who is away is told of by the capabilities that need them; here it is a gap.
         let mut unseen: Vec<Problem> = Vec::new();
-        match look_at_gateway(ctx).await {
-            Ok(look) => signals.record_requests(&look).await?,
-            Err(problem) => unseen.push(problem),
+        let Holding { requests_at, series, usage_at, instances, .. } = signals.holding().await?;
+        if requests_are_due(ctx.now(), requests_at, series) {
+            match look_at_gateway(ctx).await {
+                Ok(look) => signals.record_requests(&look).await?,
+                Err(problem) => unseen.push(problem),
+            }
         }
-        let Holding { usage_at, instances, .. } = signals.holding().await?;
-        if is_due(ctx.now(), usage_at, instances) {
+        if usage_is_due(ctx.now(), usage_at, instances) {
             match look_at_instances(ctx).await {
                 Ok(look) => signals.record_usage(&look).await?,
                 Err(problem) => unseen.push(problem),

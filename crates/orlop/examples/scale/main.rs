@@ -36,6 +36,10 @@ const SIZES: [usize; 2] = [1_000, 10_000];
 /// The same for a quick look.
 const SIZES_QUICK: [usize; 2] = [100, 1_000];
 
+/// As the binary does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -34,6 +34,10 @@ const SCENARIOS: [Scenario; 5] = [
     Scenario { name: "small, keep-alive, 2 cores", path: "/small", is_new: false, connections: 64, cores: 2 },
 ];
 
+/// The gateway runs here as it does in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     bench::run(|args| match args.split_first() {
         Some((&"load", rest)) => {
