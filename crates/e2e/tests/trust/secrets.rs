@@ -276,8 +276,9 @@ async fn entered(up: &Up, code: &str) -> reqwest::Response {
 /// What the cookie of the session holds that this answer sets.
 fn session(answer: &reqwest::Response) -> String {
     let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|v| v.to_str().ok());
-    let values = cookies.filter(|set| set.starts_with("orlop-session")).filter_map(|set| set.split(['=', ';']).nth(1));
-    values.last().expect("a session").to_owned()
+    let mut values =
+        cookies.filter(|set| set.starts_with("orlop-session")).filter_map(|set| set.split(['=', ';']).nth(1));
+    values.next().expect("a session").to_owned()
 }
 
 async fn credentials(place: &Installation, up: &Up, api: &Api, plants: &mut Plants) {
