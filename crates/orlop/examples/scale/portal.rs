@@ -227,7 +227,8 @@ async fn changes(browser: &Browser, api: &Api, services: usize, figures: &mut Fi
         let mut text = Vec::new();
         let told = tokio::time::timeout(Duration::from_secs(10), async {
             let mut bytes = [0u8; 4096];
-            while !String::from_utf8_lossy(&text).contains("data:") {
+            // At the begin of a line: the head of the answer names the scheme `data:` among what may be loaded.
+            while !String::from_utf8_lossy(&text).contains("\ndata:") {
                 let n = stream.read(&mut bytes).await.unwrap_or(0);
                 if n == 0 {
                     return false;
