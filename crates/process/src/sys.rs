@@ -91,6 +91,14 @@ pub(crate) fn try_wait(pid: i32) -> (i32, Waited) {
     }
 }
 
+/// Makes everything that was written to a file system survive a loss of power: `syncfs(2)`, by the C library's name
+/// (Linux 5.8 and later tell of writes that failed since `file` was opened).
+pub(crate) fn sync_file_system(file: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no memory is passed.
+    check(libc::c_long::from(unsafe { libc::syncfs(file.as_raw_fd()) }))?;
+    Ok(())
+}
+
 /// Sends a signal to a process that the caller has not reaped yet.
 pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: no memory is passed.

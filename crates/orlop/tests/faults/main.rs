@@ -66,6 +66,20 @@ impl Told {
         }
         lies
     }
+
+    /// Unpacked artifacts that got their name before their file system was synced: a loss of power would leave parts.
+    fn unsafe_names(&self) -> Vec<&str> {
+        let (mut is_synced, mut found) = (false, Vec::new());
+        for line in &self.lines {
+            match line.split_once(' ') {
+                Some(("begin", _)) => is_synced = false,
+                Some(("synced", path)) if path.ends_with("/images") => is_synced = true,
+                Some(("renamed", path)) if path.contains("/images/") && !is_synced => found.push(path),
+                _ => {}
+            }
+        }
+        found
+    }
 }
 
 fn shim(folder: &Path) -> Option<PathBuf> {
@@ -135,11 +149,14 @@ async fn every_fault(play: Play) {
                 // A keeper's state is what is seen of an instance, not a promise: it is written again.
                 let lies = if play.is_elsewhere() { Vec::new() } else { told.lies() };
                 assert!(lies.is_empty(), "{what}: acknowledged although an fsync failed: {lies:?}");
+                assert_eq!(told.unsafe_names(), Vec::<&str>::new(), "{what}: named before it was on the disk");
                 let acked: Vec<&str> = told.of("ack").collect();
                 if let Err(problem) = play.verify(&home.path().join("data"), &acked).await {
                     panic!("{what}: {problem}");
                 }
                 if !fired {
+                    let names = told.of("renamed").filter(|path| path.contains("/images/")).count();
+                    assert_eq!(names, usize::from(play == Play::Engine), "{what}: artifacts that got their name");
                     assert_eq!(told.of("refused").count(), 0, "{what}: refused without a fault");
                     assert_eq!(acked.len(), play.acks(), "{what}: without a fault everything is acknowledged");
                     break;
@@ -200,6 +217,16 @@ fn an_acknowledgement_behind_a_failed_fsync_is_noticed() {
     assert_eq!(told(&["begin 1", "fired fsync /x", "ack 1"]).lies(), ["1"]);
     assert!(told(&["begin 1", "fired fsync /x", "refused 1", "begin 2", "ack 2"]).lies().is_empty());
     assert!(told(&["begin 1", "fired write /x", "ack 1"]).lies().is_empty());
+}
+
+#[test]
+fn an_artifact_that_is_named_before_it_is_synced_is_noticed() {
+    let told = |lines: &[&str]| Told { lines: lines.iter().map(|l| (*l).to_owned()).collect(), status: Some(0) };
+    let named = "renamed /data/engine/images/abc";
+    assert_eq!(told(&["begin ensure", named]).unsafe_names(), ["/data/engine/images/abc"]);
+    assert!(told(&["begin ensure", "synced /data/engine/images", named]).unsafe_names().is_empty());
+    assert_eq!(told(&["synced /data/engine/images", "begin ensure", named]).unsafe_names().len(), 1);
+    assert!(told(&["begin ensure", "renamed /data/engine/instances/1/meta.json"]).unsafe_names().is_empty());
 }
 
 /// Adds what was tried to `target/evidence/faults.json`.

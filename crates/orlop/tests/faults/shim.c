@@ -6,7 +6,7 @@
  *   FAULT_OP     write, fsync or rename
  *   FAULT_N      which one, counted from 1 in this process; 0: none
  *   FAULT_ERRNO  EIO: that one fails. ENOSPC: that one does half of its work, and all later ones fail
- *   FAULT_LOG    lines `fired OP PATH`
+ *   FAULT_LOG    lines `fired OP PATH`; `synced PATH` and `renamed PATH` of what was done to file systems and names
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -37,33 +37,42 @@ static int below(const char *path) {
     return strncmp(path, dir, strlen(dir)) == 0 && !(not && *not && strstr(path, not));
 }
 
+static void note(const char *what, const char *path) {
+    const char *log = getenv("FAULT_LOG");
+    int fd = log ? (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd < 0) return;
+    char line[PATH_MAX + 32];
+    int length = snprintf(line, sizeof line, "%s %s\n", what, path);
+    if (length > 0) syscall(SYS_write, fd, line, (size_t)length);
+    syscall(SYS_close, fd);
+}
+
+static int name_of(int fd, char *path) {
+    char link[64];
+    int saved = errno;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX);
+    errno = saved;
+    path[length > 0 ? length : 0] = 0;
+    return length > 0;
+}
+
 static enum verdict judge(const char *op, const char *path, int *error) {
     const char *wanted = getenv("FAULT_OP"), *nth = getenv("FAULT_N"), *kind = getenv("FAULT_ERRNO");
     if (!wanted || !nth || !kind || strcmp(op, wanted) != 0 || !below(path)) return GO;
     long n = atol(nth), now = __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);
     int full = strcmp(kind, "ENOSPC") == 0;
     if (n == 0 || now < n || (now > n && !full)) return GO;
-    const char *log = getenv("FAULT_LOG");
-    int fd = log ? (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (fd >= 0) {
-        char line[PATH_MAX + 32];
-        int length = snprintf(line, sizeof line, "fired %s %s\n", op, path);
-        if (length > 0) syscall(SYS_write, fd, line, (size_t)length);
-        syscall(SYS_close, fd);
-    }
+    char what[32];
+    snprintf(what, sizeof what, "fired %s", op);
+    note(what, path);
     *error = full ? ENOSPC : EIO;
     return full && now == n ? HALF : FAIL;
 }
 
 static enum verdict judge_fd(const char *op, int fd, int *error) {
-    char link[64], path[PATH_MAX + 1];
-    int saved = errno;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX);
-    errno = saved;
-    if (length <= 0) return GO;
-    path[length] = 0;
-    return judge(op, path, error);
+    char path[PATH_MAX + 1];
+    return name_of(fd, path) ? judge(op, path, error) : GO;
 }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -115,10 +124,21 @@ int fdatasync(int fd) {
     return NEXT(fdatasync)(fd);
 }
 
+int syncfs(int fd) {
+    int error = 0;
+    char path[PATH_MAX + 1];
+    if (judge_fd("fsync", fd, &error) != GO) return FAILED(error);
+    int result = NEXT(syncfs)(fd);
+    if (result == 0 && name_of(fd, path) && below(path)) note("synced", path);
+    return result;
+}
+
 int rename(const char *from, const char *to) {
     int error = 0;
     if (judge("rename", to, &error) != GO) return FAILED(error);
-    return NEXT(rename)(from, to);
+    int result = NEXT(rename)(from, to);
+    if (result == 0 && below(to)) note("renamed", to);
+    return result;
 }
 
 int renameat(int from_dir, const char *from, int to_dir, const char *to) {

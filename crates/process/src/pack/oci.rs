@@ -1,6 +1,6 @@
 //! Artifacts: an OCI image manifest whose layers are unpacked over each other, once per digest.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use base::limits::ARTIFACT_UNPACKED_BYTES_MAX;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::remove_tree;
 use super::source::{Blocking, blocking, io_problem};
 use super::unpack::{Rules, Spent, unpack};
+use crate::sys;
 
 /// Largest manifest that is read (distribution-spec names the same bound).
 const MANIFEST_BYTES_MAX: usize = 4 << 20;
@@ -39,7 +40,7 @@ fn key(digest: &Digest) -> String {
 }
 
 /// Unpacks the artifact into `images/<hex>` unless it is there. Callers see to it that one digest
-/// is fetched once at a time; the last step is a rename, so a half-done image is never seen.
+/// is fetched once at a time; the last step is a rename, so a half-done image is never seen, nor after a loss of power.
 pub(crate) async fn fetch(objects: &dyn Objects, images: &Path, digest: &Digest) -> Result<PathBuf> {
     let ready = images.join(digest.hex());
     if tokio::fs::try_exists(&ready).await.unwrap_or(false) {
@@ -47,14 +48,16 @@ pub(crate) async fn fetch(objects: &dyn Objects, images: &Path, digest: &Digest)
     }
     let manifest = manifest(objects, digest).await?;
     let work = images.join(format!("{}.part", digest.hex()));
-    let part = work.clone();
-    let (part, root) = blocking(move || {
+    let (part, folder) = (work.clone(), images.to_owned());
+    let (part, root, folder) = blocking(move || {
+        // Opened before anything is written: it is told of every write that fails from here on.
+        let folder = std::fs::File::open(folder).map_err(|e| io_problem("open the folder of artifacts", &e))?;
         remove_tree(&part).map_err(|e| io_problem("remove a half-unpacked artifact", &e))?;
         let root = part.join("root");
         std::fs::create_dir_all(&root).map_err(|e| io_problem("make a folder for the artifact", &e))?;
         std::fs::set_permissions(&root, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .map_err(|e| io_problem("open the folder of the artifact", &e))?;
-        Ok((part, root))
+        Ok((part, root, folder))
     })
     .await?;
     let mut spent = Spent::default();
@@ -70,11 +73,19 @@ pub(crate) async fn fetch(objects: &dyn Objects, images: &Path, digest: &Digest)
     }
     let to = ready.clone();
     blocking(move || {
-        std::fs::rename(&root, &to).map_err(|e| io_problem("put the unpacked artifact into place", &e))?;
+        place(&folder, &root, &to).map_err(|e| io_problem("put the unpacked artifact into place", &e))?;
         remove_tree(&part).map_err(|e| io_problem("clear up after unpacking", &e))
     })
     .await?;
     Ok(ready)
+}
+
+/// Gives an unpacked artifact its name once all of it is on the disk: what has that name is never looked at again, so
+/// a loss of power must not leave a part of it there. One call for the whole file system: an artifact may have
+/// thousands of files, and a journal is written for each that is synced by itself.
+fn place(images: &std::fs::File, root: &Path, to: &Path) -> std::io::Result<()> {
+    sys::sync_file_system(images.as_fd())?;
+    std::fs::rename(root, to)
 }
 
 async fn manifest(objects: &dyn Objects, digest: &Digest) -> Result<Manifest> {
