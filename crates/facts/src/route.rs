@@ -1,4 +1,4 @@
-use base::{EnvironmentName, Generation, HostName, ReleaseId, RolloutId, ServiceName, Time};
+use base::{EnvironmentName, Generation, HostName, InstanceId, ReleaseId, RolloutId, ServiceName, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{Fact, place};
@@ -46,6 +46,9 @@ pub struct ServedShare {
     pub weight: u16,
     /// Instances that the gateway may use.
     pub instances: u32,
+    /// Which ones: what was answered says nothing about others. Facts of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<InstanceId>,
     /// Requests of instances of this rollout still under way, when last asked.
     pub in_flight: u64,
     /// What a request through the gateway to this rollout saw, one line.

@@ -220,6 +220,7 @@ mod tests {
             release: release(),
             weight: 100,
             instances: ready,
+            members: Vec::new(),
             in_flight: 0,
             probe: "GET / 200".into(),
             probe_ok,

@@ -128,6 +128,7 @@ fn route(shares: &[(u8, u16, u64, bool)], problem: &str) -> RouteSeen {
         release: ReleaseId::new(START, [*set; 10]),
         weight: *weight,
         instances: 1,
+        members: vec![InstanceId::new(START, [*set; 10])],
         in_flight: *in_flight,
         probe: format!("GET /h: {}", if *probe_ok { 200 } else { 500 }),
         probe_ok: *probe_ok,
@@ -322,9 +323,19 @@ fn what_a_machine_lost_under_traffic_is_waited_for_and_not_for_ever() {
     at_2s(lost(InstanceState::Starting)).to(S::Verifying, 0, "");
     at_2s(lost(InstanceState::Unready)).to(S::Undoing, RETURNED, "");
     // Ready again, and the gateway has not heard of it yet.
-    let mut ready = at_2s(NEW);
-    ready.route.as_mut().unwrap().shares[1].instances = 0;
-    ready.to(S::Verifying, 0, "");
+    let heard_of = |members: Vec<InstanceId>, ok: bool| {
+        let mut ready = at_2s(NEW);
+        let share = &mut ready.route.as_mut().unwrap().shares[1];
+        (share.probe_ok, share.instances, share.members) = (ok, u32::try_from(members.len()).unwrap(), members);
+        ready
+    };
+    heard_of(Vec::new(), false).to(S::Verifying, 0, "");
+    // What the one before answered, well or not, says nothing about it.
+    let before = vec![InstanceId::new(START, [9; 10])];
+    heard_of(before.clone(), false).to(S::Verifying, 0, "");
+    heard_of(before.clone(), true).to(S::Verifying, 0, "");
+    heard_of(before, true).after(30).to(S::Undoing, RETURNED, "");
+    heard_of(vec![InstanceId::new(START, [2; 10])], true).to(S::Draining, 0, "");
     at_2s(lost(exited)).after(30).to(S::Undoing, RETURNED, "");
 }
 

@@ -1,7 +1,9 @@
 //! What is seen of a rollout's instances and its route, in the words of the decision.
 
 use base::RolloutId;
-use facts::{InstanceSet, InstancesSeen, ProcessSeen, ProcessWanted, RouteSeen, ServedShare, ServiceKind};
+use facts::{
+    InstanceSet, InstanceView, InstancesSeen, ProcessSeen, ProcessWanted, RouteSeen, ServedShare, ServiceKind,
+};
 use ports::{ExitKind, InstanceState};
 
 use super::rollout::Case;
@@ -91,24 +93,28 @@ impl<'a> Watch<'a> {
         Some(format!("the process `{}` {times}: {how}{}", process.process, refused_port(&process.last_lines)))
     }
 
-    /// Whether a request through the gateway was answered well, or nobody is there to answer.
+    /// Whether a request through the gateway was answered well by an instance that still runs, or nobody is there
+    /// to answer.
     pub(super) fn answers(&self) -> bool {
-        !self.expects_answers() || self.share().is_some_and(|share| share.probe_ok)
+        let stands = |share: &ServedShare| {
+            share.members.is_empty() || self.serving().any(|one| is_up(&one.state) && share.members.contains(&one.id))
+        };
+        !self.expects_answers() || self.share().is_some_and(|share| share.probe_ok && stands(share))
     }
 
     /// Whether instances that were lost with their machine start again, or the gateway has yet to hear
     /// that they have: how they answer is not known then.
     pub(super) fn comes_back(&self) -> bool {
-        let serving = self.case.set.processes.iter().filter(|wanted| wanted.kind != ServiceKind::Worker);
-        let seen = serving.filter_map(|wanted| self.process(self.case.set.rollout, wanted));
-        let (mut ready, mut missing) = (0u32, false);
-        for process in seen {
-            let up =
-                process.instances.iter().filter(|i| matches!(i.state, InstanceState::Ready | InstanceState::Unready));
-            missing |= u32::try_from(up.count()).unwrap_or(u32::MAX) < process.wanted;
-            ready = ready.saturating_add(process.ready());
-        }
-        missing || self.share().is_none_or(|share| share.instances < ready)
+        let missing = self.serving_processes().any(|process| {
+            let up = process.instances.iter().filter(|one| is_up(&one.state)).count();
+            u32::try_from(up).unwrap_or(u32::MAX) < process.wanted
+        });
+        let ready = || self.serving().filter(|one| one.state == InstanceState::Ready);
+        missing
+            || self.share().is_none_or(|share| match share.members.is_empty() {
+                true => u64::from(share.instances) < u64::try_from(ready().count()).unwrap_or(u64::MAX),
+                false => ready().any(|one| !share.members.contains(&one.id)),
+            })
     }
 
     /// Whether the gateway sends all traffic to the new instances.
@@ -166,6 +172,16 @@ impl<'a> Watch<'a> {
         lines
     }
 
+    /// What is seen of the new set's processes that serve.
+    fn serving_processes(&self) -> impl Iterator<Item = &'a ProcessSeen> {
+        let serving = self.case.set.processes.iter().filter(|wanted| wanted.kind != ServiceKind::Worker);
+        serving.filter_map(|wanted| self.process(self.case.set.rollout, wanted))
+    }
+
+    fn serving(&self) -> impl Iterator<Item = &'a InstanceView> {
+        self.serving_processes().flat_map(|process| &process.instances)
+    }
+
     fn expects_answers(&self) -> bool {
         self.case
             .set
@@ -190,6 +206,11 @@ impl<'a> Watch<'a> {
     fn of_rollout(&self, rollout: RolloutId) -> impl Iterator<Item = &'a ProcessSeen> + use<'a> {
         self.instances.into_iter().flat_map(|seen| &seen.processes).filter(move |process| process.rollout == rollout)
     }
+}
+
+/// Whether an instance may answer.
+fn is_up(state: &InstanceState) -> bool {
+    matches!(state, InstanceState::Ready | InstanceState::Unready)
 }
 
 /// How an instance ended, for people.

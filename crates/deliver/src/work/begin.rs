@@ -1,7 +1,7 @@
 //! A rollout begins, and changes.
 
 use base::{Actor, Result, RolloutId};
-use facts::RolloutSeen;
+use facts::{InstancesWanted, RolloutSeen, TrafficWanted, place as subject};
 use kernel::Ctx;
 use ports::SettingRef;
 use store::Tx;
@@ -67,8 +67,16 @@ pub(super) async fn apply(ctx: &Ctx, tx: &mut Tx, rollout: Rollout, step: Step) 
     record(ctx, tx, rollout, step, new_state).await
 }
 
-/// The state that a rollout is in begins anew, and its history says so.
+/// The state that a rollout is in begins anew, and its history says so. What its place wants is wished anew as well:
+/// what others saw before they stopped looking was measured against the wish before, and counts no more.
 pub(super) async fn resume(ctx: &Ctx, tx: &mut Tx, rollout: Rollout) -> Result<Rollout> {
+    let place = subject(&rollout.place.service, &rollout.place.environment);
+    if let Some(wish) = kernel::latest::<InstancesWanted>(tx, &place).await? {
+        ctx.publish(tx, &wish).await?;
+    }
+    if let Some(wish) = kernel::latest::<TrafficWanted>(tx, &place).await? {
+        ctx.publish(tx, &wish).await?;
+    }
     let step = resumed(&rollout, ctx.now());
     record(ctx, tx, rollout, step, true).await
 }

@@ -392,7 +392,7 @@ impl World {
             let number = wish.sets.iter().find(|set| set.rollout == rollout).map_or(0, |set| set.number);
             let ok = self.act(number) != Acts::Errors;
             let probe = format!("GET / through the gateway: {}", if ok { 200 } else { 500 });
-            ServedShare { rollout, release, weight, instances: 1, in_flight, probe, probe_ok: ok }
+            ServedShare { rollout, release, weight, instances: 1, members: Vec::new(), in_flight, probe, probe_ok: ok }
         };
         let mut shares: Vec<ServedShare> =
             wanted.shares.iter().map(|s| share(s.rollout, s.release, s.weight, 0)).collect();

@@ -35,6 +35,7 @@ pub(crate) async fn publish(
             decision,
             gateway,
             wish,
+            generation: *generation,
             place: &place,
             route,
             at,
@@ -45,7 +46,7 @@ pub(crate) async fn publish(
         if shares.iter().any(|s| (s.weight == 0 && s.in_flight > 0) || (s.weight > 0 && !s.probe_ok)) {
             unsettled.insert(place.service.clone());
         }
-        let mut fact = look.fact(*generation, shares);
+        let mut fact = look.fact(shares);
         if let Some((old, old_generation)) = before {
             fact.since = old.since;
             if *old == fact && old_generation == generation {
@@ -97,6 +98,7 @@ struct Look<'a> {
     decision: &'a Decision,
     gateway: &'a GatewayStatus,
     wish: &'a TrafficWanted,
+    generation: Generation,
     place: &'a Place,
     route: Option<&'a Route>,
     /// The generation that the route came with.
@@ -106,13 +108,13 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn fact(&self, generation: Generation, shares: Vec<ServedShare>) -> RouteSeen {
+    fn fact(&self, shares: Vec<ServedShare>) -> RouteSeen {
         let hosts = self.decision.hosts.of.get(self.place).cloned().unwrap_or_default();
         let degraded = self.gateway.degraded.as_ref().map(|why| format!("the gateway is degraded: {why}"));
         RouteSeen {
             service: self.place.service.clone(),
             environment: self.place.environment.clone(),
-            generation,
+            generation: self.generation,
             snapshot: self.at,
             url: hosts.first().map(|host| self.ctx.platform().url_of(host)).unwrap_or_default(),
             hosts,
@@ -139,19 +141,20 @@ impl Look<'_> {
             release: backend.release,
             weight: backend.weight,
             instances: u32::try_from(backend.instances.len()).unwrap_or(u32::MAX),
+            members: backend.instances.iter().map(|instance| instance.id).collect(),
             in_flight: 0,
             probe,
             probe_ok,
         }
     }
 
-    /// The answer of a request through the gateway; asked anew only where something changed or the
-    /// last answer was not good.
+    /// The answer of a request through the gateway; asked anew only where something changed, the last answer was not
+    /// good, or it was wished anew.
     async fn probe(&self, backend: &Backend) -> (String, bool) {
         let known = self.before.and_then(|b| b.shares.iter().find(|s| s.rollout == backend.rollout));
         if let Some(known) = known
             && known.probe_ok
-            && self.before.is_some_and(|before| before.snapshot >= self.at)
+            && self.before.is_some_and(|before| before.snapshot >= self.at && before.generation >= self.generation)
         {
             return (known.probe.clone(), true);
         }
@@ -192,6 +195,7 @@ impl Look<'_> {
                     release: p.release,
                     weight: 0,
                     instances: 0,
+                    members: Vec::new(),
                     in_flight: p.instances.iter().map(|i| of(i.id)).sum(),
                     probe: String::new(),
                     probe_ok: false,
