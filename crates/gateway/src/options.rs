@@ -103,6 +103,8 @@ pub struct Limits {
     pub slow_bytes: usize,
     /// Silence inside an answer's body.
     pub stream_timeout: Duration,
+    /// The same once the client has closed its side: it may wait for the rest, or it may be gone.
+    pub closed_timeout: Duration,
     /// Silence in both directions of an upgraded connection.
     pub tunnel_timeout: Duration,
     /// Unused connections kept per instance and worker.
@@ -130,6 +132,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(60),
             slow_bytes: 1024,
             stream_timeout: Duration::from_secs(15 * 60),
+            closed_timeout: Duration::from_secs(30),
             tunnel_timeout: Duration::from_secs(60 * 60),
             pool: 256,
             pool_age: Duration::from_secs(30),

@@ -35,6 +35,13 @@ impl Silence {
         }
     }
 
+    /// Ends after a shorter wait than was said, from now on. Saying it again changes nothing.
+    pub(crate) fn shorten(&mut self, span: Duration) {
+        if span < self.span {
+            (self.span, self.waited, self.since) = (span, Duration::ZERO, None);
+        }
+    }
+
     /// There is nothing from the peer: ready once it was waited for too long.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
@@ -72,6 +79,21 @@ mod tests {
             silence.heard(bytes);
             assert_eq!(silence.waited.is_zero(), is_enough, "{bytes}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_shorter_wait_begins_when_it_is_said() {
+        let mut silence = Silence::new(LONG, 1);
+        assert!(waits(&mut silence).await);
+        silence.shorten(LONG / 2);
+        assert!(waits(&mut silence).await);
+        assert_eq!(silence.waited, Duration::ZERO);
+        let since = silence.since;
+        silence.shorten(LONG / 2);
+        silence.shorten(LONG);
+        assert!(silence.since == since && silence.span == LONG / 2);
+        silence.shorten(Duration::from_millis(1));
+        poll_fn(|cx| silence.poll(cx)).await;
     }
 
     #[tokio::test]

@@ -270,8 +270,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         }
         let fresh = buf.filled().get(before..).unwrap_or(b"");
         if fresh.is_empty() {
-            self.is_ended = true;
-            return Poll::Ready(Ok(Some(0)));
+            self.ended();
+            return Poll::Ready(Ok(None));
         }
         let (passed, stop) = self.framer.advance(fresh);
         self.held.extend_from_slice(fresh.get(passed..).unwrap_or(b""));
@@ -286,12 +286,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     fn poll_more_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
         match self.poll_read_held(cx) {
             Poll::Pending => self.poll_deadline(cx).map(|more| Ok(if more { None } else { Some(0) })),
-            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Some(0))),
+            Poll::Ready(Ok(0)) => {
+                self.ended();
+                Poll::Ready(Ok(None))
+            }
             Poll::Ready(Ok(_)) => {
                 self.take_held();
                 Poll::Ready(Ok(None))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn ended(&mut self) {
+        self.is_ended = true;
+        self.shared.end();
+    }
+
+    /// The client has closed its side, which says no more than that no further request comes (RFC 9112 §9.6): the
+    /// reader hears of it once the requests that came whole are answered. It would give up their answers.
+    fn poll_end(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        // Of a head that came in part nothing was let in; a body that did is broken, and its reader has to know.
+        let in_body = !self.framer.is_idle() && !self.framer.is_in_head();
+        match !in_body && self.shared.is_under_way(self.framer.heads(), cx.waker()) {
+            true => Poll::Pending,
+            false => Poll::Ready(Ok(())),
         }
     }
 }
@@ -321,6 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
                         None => Poll::Pending,
                     };
                 }
+                Mode::Framed if this.is_ended => return this.poll_end(cx),
                 Mode::Framed => {}
             }
             if this.framer.is_upgrade() {

@@ -27,6 +27,10 @@ pub(crate) struct Shared {
     finished: AtomicU64,
     /// The client does not take what is written.
     is_stalled: AtomicBool,
+    /// The client has closed its side.
+    is_ended: AtomicBool,
+    /// Woken by the end of a request and by what the client takes, once that is so.
+    end_waker: AtomicWaker,
 }
 
 impl Shared {
@@ -68,8 +72,26 @@ impl Shared {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn end(&self) {
+        self.is_ended.store(true, Ordering::Release);
+    }
+
+    /// Whether the client has said that nothing more comes: it may wait for the rest of its answer, or be gone.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Acquire)
+    }
+
+    /// Whether fewer requests than these are over, or what was answered is not written yet; if so, any news wakes.
+    pub(super) fn is_under_way(&self, heads: u64, waker: &Waker) -> bool {
+        self.end_waker.register(waker);
+        self.finished() < heads || self.is_stalled.load(Ordering::Relaxed)
+    }
+
     pub(super) fn stalls(&self, is_stalled: bool) {
         self.is_stalled.store(is_stalled, Ordering::Relaxed);
+        if !is_stalled && self.is_ended() {
+            self.end_waker.wake();
+        }
     }
 
     /// How many requests there were, if none is under way and all answers are written.
@@ -80,11 +102,14 @@ impl Shared {
 
     /// One more request of this connection is over.
     pub(crate) fn finish_one(&self) {
-        self.finished.fetch_add(1, Ordering::Relaxed);
+        self.finished.fetch_add(1, Ordering::AcqRel);
+        if self.is_ended() {
+            self.end_waker.wake();
+        }
     }
 
     /// How many are over.
     pub(crate) fn finished(&self) -> u64 {
-        self.finished.load(Ordering::Relaxed)
+        self.finished.load(Ordering::Acquire)
     }
 }

@@ -10,7 +10,8 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{Exchange, send::Link};
+use super::exchange::{CLIENT_GONE, Exchange};
+use super::send::Link;
 use crate::silence::Silence;
 use crate::upstream::Reply;
 
@@ -229,10 +230,14 @@ impl HttpBody for Body {
         if cut.is_some() {
             return Poll::Ready(Some(Err(AnswerCut)));
         }
+        let client = this.exchange.as_ref().map(|exchange| &exchange.client);
+        let closed = client.filter(|c| c.shared.is_ended()).map(|c| c.worker.core.limits.closed_timeout);
         let mut end = |code, cx: &mut Context<'_>| {
             *cut = Some(code);
-            if let Some(exchange) = &mut this.exchange {
-                exchange.cut(code);
+            match &mut this.exchange {
+                Some(exchange) if code == CLIENT_GONE => exchange.left(),
+                Some(exchange) => exchange.cut(code),
+                None => {}
             }
             cx.waker().wake_by_ref();
             Poll::Pending
@@ -258,9 +263,12 @@ impl HttpBody for Body {
                 Poll::Ready(None)
             }
             Poll::Pending => {
+                if let Some(span) = closed {
+                    silence.shorten(span);
+                }
                 ready!(silence.poll(cx));
                 *link = None;
-                end("instance-silent", cx)
+                end(if closed.is_some() { CLIENT_GONE } else { "instance-silent" }, cx)
             }
         }
     }

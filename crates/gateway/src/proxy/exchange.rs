@@ -13,6 +13,9 @@ use crate::gate::Shared;
 use crate::table::{Backend, Done, Instance, Route};
 use crate::worker::{Peer, Worker};
 
+/// The client went away before the end of its answer.
+pub(super) const CLIENT_GONE: &str = "client-gone";
+
 /// The client's side of a connection.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -161,7 +164,7 @@ impl Exchange {
 
     /// The client went away before the end.
     pub(crate) fn left(&mut self) {
-        self.code.get_or_insert("client-gone");
+        self.code.get_or_insert(CLIENT_GONE);
     }
 
     /// The gateway's own answer, in the form that the client prefers.
@@ -183,7 +186,7 @@ impl Drop for Exchange {
         if self.status == 0 {
             // Dropped before there was an answer: the client went away. 499 is nginx's word for it.
             self.status = 499;
-            self.code.get_or_insert("client-gone");
+            self.code.get_or_insert(CLIENT_GONE);
         }
         let worker = &self.client.worker;
         worker.core.log.append(worker.index, |out| line::write(out, self));
