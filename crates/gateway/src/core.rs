@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::Limits;
+use crate::crowd::Crowd;
 use crate::keep::{Keep, Loaded};
 use crate::log::AccessLog;
 use crate::table::{Book, Builder, Instance, Registry, Table, validate};
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) trusted: Vec<IpAddr>,
     pub(crate) connections: AtomicU64,
+    pub(crate) crowd: Arc<Crowd>,
     /// Set when the process is about to end: no snapshot is taken, answers close their connections.
     pub(crate) is_ending: AtomicBool,
     /// Cancelled when no new connection is taken any more and those that are open shall end.
@@ -57,6 +59,7 @@ impl Core {
             counters: Registry::new(shards),
             log,
             limits,
+            crowd: Arc::new(Crowd::new(limits.connections_per_client, trusted.clone(), keep.dir())),
             trusted,
             connections: AtomicU64::new(0),
             is_ending: AtomicBool::new(false),
@@ -243,6 +246,7 @@ impl Core {
             listeners: self.listeners.lock().iter().map(|address| ListenerStatus { address: *address }).collect(),
             degraded: self.why_degraded(),
             connections: self.connections.load(Ordering::Relaxed),
+            refused: self.crowd.refused(),
             routes: table.route_count,
             in_flight,
         }

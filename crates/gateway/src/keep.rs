@@ -60,6 +60,11 @@ impl Keep {
         Self { dir: dir.to_owned(), lengths: Mutex::default() }
     }
 
+    /// The gateway's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Makes this the last good snapshot, durably: when it returns, a crash cannot lose it.
     pub(crate) fn store(&self, book: &Book) -> Result<()> {
         let mut lengths = self.lengths.lock();

@@ -10,6 +10,7 @@ mod callers;
 mod chance;
 mod conn;
 mod core;
+mod crowd;
 mod descriptors;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -82,6 +82,9 @@ pub struct Limits {
     pub fields: usize,
     /// Client connections.
     pub connections: u64,
+    /// Client connections of one address (IPv6: of one /64), or of one service in an environment that calls another;
+    /// trusted peers have no bound of their own. The control plane may set another.
+    pub connections_per_client: u64,
     /// Requests under way, per worker.
     pub requests: u64,
     /// Requests at once on one HTTP/2 connection.
@@ -122,6 +125,7 @@ impl Default for Limits {
             target_bytes: 8 << 10,
             fields: 90,
             connections: 20_000,
+            connections_per_client: 10_000,
             requests: 20_000,
             streams: 128,
             head_timeout: Duration::from_secs(10),

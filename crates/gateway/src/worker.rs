@@ -1,5 +1,5 @@
-use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -12,6 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::callers::Caller;
 use crate::conn;
 use crate::core::Core;
+use crate::crowd::Seat;
 
 /// Accepted connections that wait for one worker.
 const WAITING_MAX: usize = 1024;
@@ -20,7 +21,11 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How many connections more than another a worker may have before it gives away those it accepts.
 const UNEVEN_MAX: u64 = 2;
-/// What is said to a connection beyond the limit.
+/// What is said to a connection beyond the limit of its client.
+const TOO_MANY_OF_ONE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
+    content-type: text/plain\r\ncontent-length: 71\r\n\r\n\
+    You have too many connections to this gateway: close others. (gateway)\n";
+/// What is said to a connection beyond the limit of all.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\n\
     content-type: text/plain\r\ncontent-length: 49\r\n\r\nThis gateway has too many connections. (gateway)\n";
 
@@ -79,24 +84,41 @@ impl Crew {
     /// Serves a connection on the worker that accepted it, whose thread calls, unless another has fewer: a thread
     /// that only accepts would cost each connection a wake-up and four system calls.
     pub(crate) async fn keep_or_give(&self, own: &Arc<Worker>, stream: tokio::net::TcpStream, peer: Peer) {
+        let Some(seat) = self.admit(&stream, &peer) else { return };
         let open = |worker: &Worker| worker.open.load(Ordering::Relaxed);
         let least = self.workers.iter().map(|(worker, _)| open(worker)).min().unwrap_or(0);
-        if open(own) <= least.saturating_add(UNEVEN_MAX) && !self.is_full() {
-            serve(own, stream, peer, Opened::new(own));
+        if open(own) <= least.saturating_add(UNEVEN_MAX) {
+            serve(own, stream, peer, Opened::new(own, seat));
         } else if let Ok(stream) = stream.into_std() {
-            self.give(stream, peer).await;
+            self.hand(stream, peer, seat).await;
         }
     }
 
-    /// Gives a connection to the worker with the fewest; beyond the limit it is told so and closed.
+    /// Gives a connection to the worker with the fewest.
     pub(crate) async fn give(&self, stream: std::net::TcpStream, peer: Peer) {
-        if self.is_full() {
-            let _ = (&stream).write(TOO_MANY);
-            return;
+        if let Some(seat) = self.admit(&stream, &peer) {
+            self.hand(stream, peer, seat).await;
         }
+    }
+
+    /// A place for a connection; beyond a limit it is told so, counted, and closed by the caller.
+    fn admit(&self, stream: &impl AsFd, peer: &Peer) -> Option<Seat> {
+        let (seat, said) = match self.is_full() {
+            true => (None, TOO_MANY),
+            false => (self.core.crowd.enter(peer), TOO_MANY_OF_ONE),
+        };
+        if seat.is_none() {
+            self.core.crowd.refuse();
+            // A fresh connection has room for it.
+            let _ = rustix::io::write(stream, said);
+        }
+        seat
+    }
+
+    async fn hand(&self, stream: std::net::TcpStream, peer: Peer, seat: Seat) {
         let least = self.workers.iter().min_by_key(|(worker, _)| worker.open.load(Ordering::Relaxed));
         if let Some((worker, connections)) = least {
-            let (opened, token) = (Opened::new(worker), self.core.tasks.token());
+            let (opened, token) = (Opened::new(worker, seat), self.core.tasks.token());
             let _ = connections.send(Accepted { stream, peer, opened, token }).await;
         }
     }
@@ -161,13 +183,14 @@ fn serve(worker: &Arc<Worker>, stream: tokio::net::TcpStream, peer: Peer, opened
 #[derive(Debug)]
 struct Opened {
     worker: Arc<Worker>,
+    _seat: Seat,
 }
 
 impl Opened {
-    fn new(worker: &Arc<Worker>) -> Self {
+    fn new(worker: &Arc<Worker>, seat: Seat) -> Self {
         worker.open.fetch_add(1, Ordering::Relaxed);
         worker.core.connections.fetch_add(1, Ordering::Relaxed);
-        Self { worker: Arc::clone(worker) }
+        Self { worker: Arc::clone(worker), _seat: seat }
     }
 }
 

@@ -53,6 +53,8 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// The port that clients use, if something in front of the gateway maps it; 0: the port of `listen`.
     pub public_port: u16,
+    /// Connections of one client address (IPv6: of one /64), or of one service that calls another, at a time.
+    pub connections_per_client: u64,
 }
 
 impl GatewayConfig {
@@ -158,7 +160,7 @@ impl Config {
             listen: local(7400),
             hosts: Vec::new(),
             domain: LOCALHOST.parse().unwrap_or_else(|_| unreachable!("`localhost` is a host name")),
-            gateway: GatewayConfig { listen: local(8080), public_port: 0 },
+            gateway: GatewayConfig { listen: local(8080), public_port: 0, connections_per_client: 10_000 },
             build: BuildConfig {
                 concurrency: 2,
                 cpu: MilliCpu(4000),

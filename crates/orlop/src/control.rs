@@ -45,6 +45,7 @@ impl Control {
         let mut config = config;
         config.listen = server.address()?;
         config.gateway.listen = gatekeeping::start(place, config.gateway.listen).await?;
+        gatekeeping::bound(place, config.gateway.connections_per_client).await;
         let gateway = format!("http://{}", config.gateway.listen);
         let Composed { platform, endpoints, clock } = compose(place, config, std::env::vars().collect()).await?;
         place.write_anchor(&clock.anchor())?;

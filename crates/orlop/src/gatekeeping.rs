@@ -42,6 +42,13 @@ pub(crate) async fn start(place: &Installation, listen: SocketAddr) -> Result<So
     Ok(address)
 }
 
+/// Tells the gateway how many connections one client may have; it remembers. It serves without that too.
+pub(crate) async fn bound(place: &Installation, connections_per_client: u64) {
+    if let Err(problem) = gateway::Client::new(place.gateway_dir()).bound_clients(connections_per_client).await {
+        tracing::warn!(%problem, "the gateway does not know how many connections one client may have");
+    }
+}
+
 /// Starts the gateway again when it has vanished and its guard has not brought it back; never ends.
 /// One that is only slow to answer still serves, and is left alone.
 pub(crate) async fn watch(place: Installation, listen: SocketAddr) {

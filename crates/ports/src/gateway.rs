@@ -159,6 +159,10 @@ pub struct GatewayStatus {
     pub degraded: Option<String>,
     /// Open client connections.
     pub connections: u64,
+    /// Client connections refused since the start: beyond the bound of all, or of one client. Gateways of earlier
+    /// versions do not tell.
+    #[serde(default)]
+    pub refused: u64,
     /// Routes served.
     pub routes: u64,
     /// Requests under way per instance that still has some, draining ones included.

@@ -155,6 +155,7 @@ impl Edge {
             listeners: Vec::new(),
             degraded: None,
             connections: 0,
+            refused: 0,
             routes: state.history.last().map_or(0, |last| last.routes.len() as u64),
             in_flight: state.left.iter().filter_map(under_way).collect(),
         }

@@ -12,8 +12,10 @@ use ports::{AppliedSnapshot, BackendCounters, Gateway, GatewayStatus, ProbeAnswe
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::crowd::Bounds;
+
 use super::SOCKET;
-use super::wire::{COUNTERS, PROBE, ProbeRequest, SNAPSHOT, STATUS, WireProblem};
+use super::wire::{BOUNDS, COUNTERS, PROBE, ProbeRequest, SNAPSHOT, STATUS, WireProblem};
 
 /// Largest answer, bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -30,6 +32,16 @@ impl Client {
     /// `dir` is the gateway's [`crate::Options::dir`].
     pub fn new(dir: impl AsRef<Path>) -> Self {
         Self { socket: dir.as_ref().join(SOCKET) }
+    }
+
+    /// Bounds the connections of one client from now on, and after each start of the gateway.
+    ///
+    /// # Errors
+    /// Where the gateway does not answer, or cannot remember it.
+    pub async fn bound_clients(&self, connections_per_client: u64) -> Result<()> {
+        let bounds = Bounds { connections_per_client };
+        let body = serde_json::to_vec(&bounds).map_err(|e| Problem::internal("bad-bounds", e))?;
+        self.call::<Bounds>(Method::PUT, BOUNDS, body, CALL_TIMEOUT).await.map(drop)
     }
 
     async fn call<T: DeserializeOwned>(

@@ -17,7 +17,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::socket;
-use super::wire::{COUNTERS, PROBE, PROBE_MAX, ProbeRequest, SNAPSHOT, STATUS, WireProblem};
+use super::wire::{BOUNDS, COUNTERS, PROBE, PROBE_MAX, ProbeRequest, SNAPSHOT, STATUS, WireProblem};
+use crate::crowd::Bounds;
 use crate::gate::Shared;
 use crate::keep::SNAPSHOT_BYTES_MAX;
 use crate::proxy::{self, Aim, Client, Exchange, Switch, UpBody};
@@ -68,6 +69,7 @@ async fn answer(worker: &Arc<Worker>, request: Request<Incoming>) -> Response<Fu
     let result = match (request.method(), request.uri().path()) {
         (&Method::PUT, SNAPSHOT) => put_snapshot(worker, request).await.inspect_err(|p| worker.core.refused(p)),
         (&Method::PATCH, SNAPSHOT) => patch_snapshot(worker, request).await.inspect_err(|p| worker.core.refused(p)),
+        (&Method::PUT, BOUNDS) => put_bounds(worker, request).await,
         (&Method::GET, STATUS) => json(&worker.core.status()),
         (&Method::GET, COUNTERS) => get_counters(worker, request.uri().query()),
         (&Method::POST, PROBE) => post_probe(worker, request).await,
@@ -115,6 +117,17 @@ async fn put_snapshot(worker: &Arc<Worker>, request: Request<Incoming>) -> Resul
 async fn patch_snapshot(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
     let change: SnapshotChange = in_format(&read(request, SNAPSHOT_BYTES_MAX, "bad-snapshot").await?)?;
     json(&worker.core.change(change).await?)
+}
+
+async fn put_bounds(worker: &Arc<Worker>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+    let bounds: Bounds = parse(&read(request, 4 << 10, "bad-bounds").await?, "bad-bounds")?;
+    let crowd = Arc::clone(&worker.core.crowd);
+    let kept = tokio::task::spawn_blocking(move || crowd.bound(bounds)).await;
+    match kept {
+        Ok(Ok(())) => json(&bounds),
+        Ok(Err(e)) => Err(Problem::internal("bounds-not-kept", format!("the bounds count, and cannot be kept: {e}"))),
+        Err(e) => Err(Problem::internal("bounds-not-kept", e)),
+    }
 }
 
 fn get_counters(worker: &Arc<Worker>, query: Option<&str>) -> Result<Response<Full<Bytes>>> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 pub(super) const SNAPSHOT: &str = "/v1/snapshot";
 pub(super) const STATUS: &str = "/v1/status";
 pub(super) const COUNTERS: &str = "/v1/counters";
+pub(super) const BOUNDS: &str = "/v1/bounds";
 pub(super) const PROBE: &str = "/v1/probe";
 
 /// Longest probe.

@@ -155,3 +155,46 @@ async fn connections_have_a_limit() {
     }
     panic!("the place did not become free");
 }
+
+/// The status of `/id`, asked from an address of this machine on a connection of its own.
+async fn asked_from(front: &Front, source: &str) -> u16 {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(front.address).await.unwrap();
+    let request = "GET /id HTTP/1.1\r\nhost: app.localhost\r\nconnection: close\r\n\r\n";
+    let _ = stream.write_all(request.as_bytes()).await;
+    crate::support::Answer::read(&crate::support::read_all(&mut stream, Duration::from_secs(5)).await).status
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_the_places_of_all() {
+    use ports::Gateway as _;
+    let mut front = Front::limited(|l| l.connections_per_client = 2).await;
+    let up = Upstream::start().await;
+    front.one(&up).await;
+    let (mut one, mut two) = (front.connect().await, front.connect().await);
+    assert_eq!(one.get("/id").await.unwrap().0, 200);
+    assert_eq!(two.get("/id").await.unwrap().0, 200);
+    let third = front.get("app.localhost", "/id").await;
+    assert_eq!((third.status, third.header("retry-after")), (503, Some("5")), "{}", third.all);
+    let length = third.header("content-length").and_then(|text| text.parse().ok());
+    assert!(third.body.contains("too many connections") && length == Some(third.body.len()), "{}", third.all);
+    assert_eq!(front.client.status().await.unwrap().refused, 1, "it is counted");
+    assert_eq!(asked_from(&front, "127.0.0.2").await, 200, "others have places of their own");
+    // The control plane says another number, and a gateway that starts again knows it.
+    front.client.bound_clients(3).await.unwrap();
+    assert_eq!(front.get("app.localhost", "/id").await.status, 200);
+    front.client.bound_clients(1).await.unwrap();
+    assert_eq!(one.get("/id").await.unwrap().0, 200, "what is open stays");
+    drop((one, two));
+    front.stop().await;
+    let front = Front::within(front.dir, |options| options.limits.connections_per_client = 2).await;
+    let _one = front.connect().await;
+    for _ in 0..100 {
+        if asked_from(&front, "127.0.0.1").await == 503 {
+            return assert_eq!(asked_from(&front, "127.0.0.2").await, 200);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the bound was forgotten");
+}

@@ -32,5 +32,9 @@ impl DoctorCheck for GatewayHealth {
 
 fn found(status: &ports::GatewayStatus) -> String {
     let at: Vec<String> = status.listeners.iter().map(|l| l.address.to_string()).collect();
-    format!("serves {} routes on {} (snapshot {})", status.routes, at.join(", "), status.generation)
+    let refused = match status.refused {
+        0 => String::new(),
+        n => format!("; refused {n} connections that were too many (`gateway.connections_per_client`)"),
+    };
+    format!("serves {} routes on {} (snapshot {}){refused}", status.routes, at.join(", "), status.generation)
 }
