@@ -8,8 +8,15 @@ pub(crate) const IF_MATCH: &str = r#"^(\*|"?-?[0-9]{1,18}"?)$"#;
 /// `Idempotency-Key`: printable ASCII, not empty, with or without quotes, no blank at either end
 /// (HTTP strips those: RFC 9110 §5.5).
 pub(crate) const IDEMPOTENCY_KEY: &str = r#"^([!-~]|[!#-~][!-~]|"[!#-~]|[!-~][ -~]{1,253}[!-~])$"#;
-/// One line for people, 1 to 100 characters.
-const LINE: &str = "^[!-~]([ -~]{0,98}[!-~])?$";
+/// One line for people, in any script: no control character, and something else than blanks (Unicode's
+/// `White_Space`).
+const LINE: &str = concat!(
+    r"^[^\u0000-\u001f\u007f-\u009f]*",
+    r"[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"[^\u0000-\u001f\u007f-\u009f]*$"
+);
+/// Longest line for people, characters as they are sent.
+const LINE_CHARS_MAX: u32 = 100;
 /// Places in an order.
 const NUMBER: &str = "^[0-9]{1,18}$";
 
@@ -63,8 +70,10 @@ pub(crate) fn beyond_types(schemas: &mut Map<String, Value>) {
             found.insert(key.to_owned(), value);
         }
     };
-    put("NewToken/properties/name", "pattern", LINE.into());
-    put("NewSession/properties/name", "pattern", LINE.into());
+    for schema in ["NewToken", "NewSession"] {
+        put(&format!("{schema}/properties/name"), "pattern", LINE.into());
+        put(&format!("{schema}/properties/name"), "maxLength", LINE_CHARS_MAX.into());
+    }
     put("NewRollout", "oneOf", one_way_to_roll_out());
     for schema in ["NewService", "ServiceChange"] {
         put(&format!("{schema}/properties/description"), "pattern", DESCRIPTION.into());
@@ -116,6 +125,7 @@ mod tests {
         let at = |pointer: &str| doc.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
         assert_eq!(at("/components/schemas/NewRollout/oneOf").as_array().unwrap().len(), 4);
         assert_eq!(at("/components/schemas/NewToken/properties/name/pattern"), super::LINE);
+        assert_eq!(at("/components/schemas/NewSession/properties/name/maxLength"), super::LINE_CHARS_MAX);
         assert_eq!(at("/components/schemas/ScaleTo/properties/instances/maximum"), 100);
         let needs_body = |id: &str| at(&format!("/paths/{id}/requestBody/required")).as_bool();
         assert_eq!(needs_body("~1v1~1teams/post"), Some(true));

@@ -90,10 +90,11 @@ fn within(ctx: &Ctx, asked: api::access::NewToken) -> Result<Wanted> {
     Ok(Wanted { name: name(&asked.name)?, scopes, services, lifetime })
 }
 
-/// A name for a token: one line that people can read.
+/// A name for a token: one line that people can read. Blanks around it count in its length, as the
+/// document of the API has to say it, and are not kept.
 pub(crate) fn name(text: &str) -> Result<String> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > NAME_CHARS_MAX || text.chars().any(char::is_control) {
+    let kept = text.trim();
+    if kept.is_empty() || text.chars().count() > NAME_CHARS_MAX || text.chars().any(char::is_control) {
         return Err(Problem::unprocessable(
             "bad-token-name",
             format!("a token's name is one line of 1 to {NAME_CHARS_MAX} characters"),
@@ -101,7 +102,7 @@ pub(crate) fn name(text: &str) -> Result<String> {
         .at("body.name")
         .hint("say what it is for: `orlop token create ci`"));
     }
-    Ok(text.to_owned())
+    Ok(kept.to_owned())
 }
 
 /// Makes a token. Only its digest is kept.
@@ -173,4 +174,21 @@ pub(super) async fn end(ctx: &Ctx, tx: &mut Tx, row: TokenRow) -> Result<()> {
 pub(super) fn me(ctx: &Ctx) -> Result<&PersonName> {
     let person = ctx.permit().identity().person.as_ref();
     person.ok_or_else(|| Problem::unauthenticated("no-credential", "this needs a token").hint("`orlop login`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NAME_CHARS_MAX, name};
+
+    #[test]
+    fn a_name_is_one_line_with_something_on_it() {
+        for (text, kept) in [("ci", "ci"), ("\u{a0}Büro 東京 \u{a0}", "Büro 東京"), ("-", "-")] {
+            assert_eq!(name(text).unwrap(), kept, "{text:?}");
+        }
+        let (longest, longer) = ("é".repeat(NAME_CHARS_MAX), format!("{} ", "é".repeat(NAME_CHARS_MAX)));
+        assert_eq!(name(&longest).unwrap(), longest);
+        for text in ["", " ", "\u{3000}\u{2028}", "a\nb", "a\n", "\u{9b}31m", &longer] {
+            assert!(name(text).is_err(), "{text:?}");
+        }
+    }
 }

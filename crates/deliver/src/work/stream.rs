@@ -28,7 +28,8 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
 
 /// A stream as a reader, for a thread that may block. Refuses more than `left` bytes.
 pub(super) struct Blocking {
-    stream: ByteStream,
+    // A reader may be asked again at its end; a stream may not.
+    stream: stream::Fuse<ByteStream>,
     chunk: Bytes,
     handle: Handle,
     left: u64,
@@ -38,7 +39,7 @@ pub(super) struct Blocking {
 impl Blocking {
     /// Made where the runtime is, used where it is not.
     pub(super) fn new(stream: ByteStream, bytes_max: u64) -> Self {
-        Self { stream, chunk: Bytes::new(), handle: Handle::current(), left: bytes_max, most: bytes_max }
+        Self { stream: stream.fuse(), chunk: Bytes::new(), handle: Handle::current(), left: bytes_max, most: bytes_max }
     }
 }
 
@@ -164,4 +165,30 @@ pub(super) async fn file_stream(path: PathBuf) -> Result<ByteStream> {
 /// Bytes as a stream.
 pub(super) fn bytes_stream(bytes: Vec<u8>) -> ByteStream {
     Box::pin(stream::iter([Ok(Bytes::from(bytes))]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_may_be_asked_again_at_its_end() {
+        for pieces in [&[][..], &[&b"a"[..], b"bc"]] {
+            let (sender, receiver) = mpsc::channel(PIECES);
+            for piece in pieces {
+                sender.send(Ok(Bytes::from_static(piece))).await.unwrap();
+            }
+            drop(sender);
+            // Such a stream panics when it is polled behind its end.
+            let stream =
+                stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
+            let mut read = Blocking::new(Box::pin(stream), 10);
+            let read = blocking(move || {
+                let mut out = Vec::new();
+                read.read_to_end(&mut out).and_then(|_| read.read_to_end(&mut out)).unwrap();
+                Ok(out)
+            });
+            assert_eq!(read.await.unwrap(), pieces.concat());
+        }
+    }
 }

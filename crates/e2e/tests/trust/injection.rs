@@ -39,7 +39,6 @@ fn pairs(fields: usize, texts: usize, every: usize) -> Vec<(usize, usize)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "the requests pass; the service that gets the texts as arguments does not become healthy behind them, and why is not known"]
 async fn five_hundred_texts_in_every_field_start_nothing() {
     if let Err(why) = can_trace() {
         skip(&format!("which programs are started cannot be seen here: {why}"));
@@ -66,6 +65,7 @@ async fn five_hundred_texts_in_every_field_start_nothing() {
         strings.len()
     );
     let verbatim = what_is_accepted_comes_through_as_it_is(&place, &api, &strings).await;
+    api.post("/v1/teams/main/services", json!({ "service": "pushed" })).await.ok();
     git_takes_refs_and_messages(&place, &up.url, &api, &strings);
     place.binary = plain;
     let steered = the_terminal_obeys_nobody(&place, &strings);
@@ -191,25 +191,23 @@ async fn what_is_accepted_comes_through_as_it_is(place: &Installation, api: &Api
         |s: &str| !s.is_empty() && s.len() < 200 && !s.contains(['/', '\\']) && !s.chars().any(char::is_control);
     let names: BTreeSet<String> =
         usable.iter().filter(|s| is_name(s) && ![".", ".."].contains(&s.as_str())).map(|s| (*s).clone()).collect();
-    let (archive, kept) = archive(&manifest.to_string(), &names);
+    let (archive, kept) = archive(&escaped(&manifest), &names);
     let upload = api.request(Method::POST, "/v1/services/echo/sources").header("content-type", "application/gzip");
     let reply = upload.body(archive).send().await.expect("an answer");
     let (status, said) = (reply.status(), reply.text().await.unwrap_or_default());
     assert_eq!(status, 200, "{said}");
-    for _ in 0..300 {
-        let status = place.orlop(["status", "echo", "--json"]).out;
-        if status.contains("\"healthy\"") || status.contains("\"down\"") {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
+    eventually("the service with the texts is healthy", || {
+        let builds = place.orlop(["builds", "echo", "--json"]).out;
+        assert!(!builds.contains("\"failed\""), "{builds}");
+        place.orlop(["status", "echo", "--json"]).out.contains("\"healthy\"")
+    });
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let gateway = place.orlop(["platform", "--json"]).ok().json();
     let gateway = gateway["gateway"].as_str().expect("an address").to_owned();
-    let asked = client.get(&gateway).header("host", "echo.dev.localhost").send().await.expect("an answer");
+    let asked = client.get(&gateway).header("host", "echo-dev.localhost").send().await.expect("an answer");
     let told = asked.text().await.unwrap_or_default();
-    let seen: Value = serde_json::from_str(&told)
-        .unwrap_or_else(|e| panic!("{e}: {told:.500}; {}", place.orlop(["why", "echo"]).out));
+    let seen: Value = serde_json::from_str(&told).unwrap_or_default();
+    assert!(seen["argv"].is_array(), "{told:.500}; {}", place.orlop(["why", "echo"]).out);
     let argv: Vec<&str> = seen["argv"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     assert_eq!(argv, usable, "the arguments");
     for (name, value) in &settings {
@@ -221,6 +219,20 @@ async fn what_is_accepted_comes_through_as_it_is(place: &Installation, api: &Api
         kept.iter().map(|name| format!("/app/names/{name}").bytes().map(char::from).collect()).collect();
     assert_eq!(files, expected, "the names of files");
     json!({ "arguments": usable.len(), "settings": settings.len(), "files": kept.len() })
+}
+
+/// JSON that is YAML too: what JSON lets stand as it is and YAML 1.2 calls not printable (section 5.1: DEL, C1,
+/// the byte order mark within a line) is written as an escape. Beyond the basic plane everything is printable,
+/// and JSON's pairs of surrogates are none of YAML's escapes.
+fn escaped(value: &Value) -> String {
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        match u32::from(c) {
+            code @ 0x7f..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 /// A gzip-compressed tar with a file of each name.
@@ -287,6 +299,7 @@ fn git_takes_refs_and_messages(place: &Installation, url: &str, api: &Api, strin
     let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
     let pushed = git(&["push", &remote, "main"], "");
     let told = String::from_utf8_lossy(&pushed.stderr).into_owned();
+    assert!(pushed.status.success(), "main is not taken: {told:?}; all: {said:?}");
     println!(
         "injection: {commits} messages, {refs} branches; the push of all said: {:.300}",
         said.replace('\u{1b}', "␛")

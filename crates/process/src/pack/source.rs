@@ -8,6 +8,7 @@ use base::limits::{SOURCE_FILES_MAX, SOURCE_UNPACKED_BYTES_MAX};
 use base::{Digest, Problem, Result};
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
+use futures_util::stream::Fuse;
 use ports::{ByteStream, Objects};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
@@ -42,7 +43,8 @@ pub(crate) fn io_problem(what: &str, e: &io::Error) -> Problem {
 
 /// A stream of bytes, read on a thread that may block; counts and digests what goes through.
 pub(super) struct Blocking {
-    stream: ByteStream,
+    // A reader may be asked again at its end; a stream may not.
+    stream: Fuse<ByteStream>,
     handle: Handle,
     chunk: Bytes,
     sha: Sha256,
@@ -52,7 +54,7 @@ pub(super) struct Blocking {
 impl Blocking {
     /// Must be called on a thread of the runtime's blocking pool.
     pub(super) fn new(stream: ByteStream) -> Self {
-        Self { stream, handle: Handle::current(), chunk: Bytes::new(), sha: Sha256::new(), length: 0 }
+        Self { stream: stream.fuse(), handle: Handle::current(), chunk: Bytes::new(), sha: Sha256::new(), length: 0 }
     }
 
     /// Reads the rest and tells digest and length of the whole.
