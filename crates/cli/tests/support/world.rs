@@ -157,6 +157,10 @@ pub fn tell(server: &Server) {
     };
     on("GET /v1/whoami", me(json!({"payments": "owner"})));
     on("POST /v1/sign-in", issued());
+    let view = json!({"view": "payments-down", "query": {"team": "payments", "health": "down"}, "saved": ago(80)});
+    on("GET /v1/views", page(json!([view])));
+    on("PUT /v1/views/payments-down", view);
+    on("DELETE /v1/views/payments-down", json!({}));
     on("GET /v1/teams", json!({"items": [team()], "next": "page-2"}));
     for route in [
         "POST /v1/teams",
@@ -322,6 +326,14 @@ fn running(server: &Server) {
         "GET /v1/services/shop/logs",
         [Answer::events(1, &[line("listening on 8080"), line("\u{1b}[31mred\u{1b}[0m")])],
     );
+    let found = |text: &str, found: bool| {
+        let mut line = line(text);
+        line["found"] = json!(found);
+        line
+    };
+    let newest = json!({"runs": [[found("starting", false), found("listening on 8080", true)]], "found": 1, "looked": 500, "backTo": ago(80), "next": "older"});
+    let oldest = json!({"runs": [], "found": 0, "looked": 20, "backTo": ago(90)});
+    server.on("GET /v1/services/shop/logs/search", [Answer::json(newest), Answer::json(oldest)]);
     on(
         "PUT /v1/services/shop/scale",
         json!({"service": "shop", "environment": "dev", "process": "web", "instances": 3, "before": 1}),

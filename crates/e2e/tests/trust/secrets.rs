@@ -383,7 +383,7 @@ async fn requests(place: &Installation, up: &Up, api: &Api, plants: &mut Plants)
 async fn visit(up: &Up, [query, header]: &[String; 2]) {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("ada:{header}"));
-    let request = client.get(format!("{}/?token={query}", up.gateway)).header("host", "leaky.dev.localhost");
+    let request = client.get(format!("{}/?token={query}", up.gateway)).header("host", "leaky-dev.localhost");
     let request =
         request.header("cookie", format!("session={header}")).header("authorization", format!("Basic {basic}"));
     let request = request.header("referer", format!("http://a/?token={query}")).header("x-request-id", header);
