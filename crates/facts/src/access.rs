@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use base::{EnvironmentName, PersonName, ServiceName, SettingName, TeamName, Time, TokenId};
+use base::{EnvironmentName, PersonName, ServiceName, SettingName, TeamName, Time, TokenId, ViewName};
 use serde::{Deserialize, Serialize};
 
 use crate::Fact;
@@ -63,6 +63,25 @@ impl Fact for TokenChanged {
     const KIND: &'static str = "access.token";
     fn subject(&self) -> String {
         self.token.to_string()
+    }
+}
+
+/// Somebody kept or forgot a view of the services; subject: the person. Never says what the view looks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ViewChanged {
+    /// Whose it is.
+    pub person: PersonName,
+    /// Its name.
+    pub view: ViewName,
+    /// Whether it was forgotten.
+    pub removed: bool,
+}
+
+impl Fact for ViewChanged {
+    const KIND: &'static str = "access.view";
+    fn subject(&self) -> String {
+        self.person.to_string()
     }
 }
 

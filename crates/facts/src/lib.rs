@@ -12,7 +12,7 @@ mod run;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use access::{PersonChanged, SettingChanged, TeamState, TokenChanged};
+pub use access::{PersonChanged, SettingChanged, TeamState, TokenChanged, ViewChanged};
 pub use catalog::{ServiceKind, ServiceState, ServiceWanted};
 pub use deliver::{
     BuildSeen, EnvironmentState, Health, InstanceSet, InstancesWanted, Need, NeedKind, ProcessWanted, ReleaseMade,
@@ -40,6 +40,7 @@ pub const KINDS: &[&str] = &[
     SettingChanged::KIND,
     TeamState::KIND,
     TokenChanged::KIND,
+    ViewChanged::KIND,
     ServiceState::KIND,
     ServiceWanted::KIND,
     BuildSeen::KIND,

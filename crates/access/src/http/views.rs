@@ -1,9 +1,11 @@
-//! What somebody looks for often, under a name. Only they see it, so the log of facts has nothing of it.
+//! What somebody looks for often, under a name. Only they see it: the log of facts says that a view was kept or
+//! forgotten, as it does of every change, and not what it looks for.
 
 use api::access::{ListViews, RemoveView, SaveView, View};
 use api::catalog::StatusQuery;
 use api::{Nothing, Page};
 use base::{Problem, Result, ViewName};
+use facts::ViewChanged;
 use kernel::{Answer, Call, Ctx};
 
 use super::tokens::me;
@@ -38,6 +40,7 @@ pub(crate) async fn save(ctx: Ctx, call: Call<SaveView>) -> Result<Answer<View>>
     }
     let text = serde_json::to_string(&view.query).map_err(|e| Problem::internal("view-unwritable", e))?;
     state::put_view(&mut tx, &person, &view, &text).await?;
+    ctx.publish(&mut tx, &ViewChanged { person, view: view.view.clone(), removed: false }).await?;
     ctx.commit(tx, view).await
 }
 
@@ -50,5 +53,6 @@ pub(crate) async fn remove(ctx: Ctx, call: Call<RemoveView>) -> Result<Answer<No
             .hint("`orlop view list` shows yours"));
     }
     state::remove_view(&mut tx, &person, &call.path.view).await?;
+    ctx.publish(&mut tx, &ViewChanged { person, view: call.path.view, removed: true }).await?;
     ctx.commit(tx, Nothing {}).await
 }

@@ -134,7 +134,7 @@ async fn nothing_is_offered_that_would_be_refused() {
     let (vera, olga) = (house.person("vera").await, house.person("olga").await);
     let page = vera.get("/services/shop").await.text;
     assert!(!page.contains("href=\"/services/shop/do/remove\""));
-    assert!(page.contains("your role in team `pay` is viewer"), "{page}");
+    assert!(page.contains("You have the role viewer in pay, which does not allow to manage"), "{page}");
     assert!(olga.get("/services/shop").await.text.contains("href=\"/services/shop/do/remove\""));
     let preview = vera.get("/services/shop/do/remove").await.text;
     assert!(!preview.contains("action=\"/services/shop/do/remove\"") && preview.contains("You cannot do this"));

@@ -161,6 +161,9 @@ async fn people(world: &mut World) {
     let token = shown(world, Request::to("issueToken").body(json!({ "name": "ci" })), "token").await;
     let id = token.get("token").and_then(Value::as_str).expect("a token has an id").to_owned();
     done(world.call(Request::to("revokeToken").at("token", id)).await);
+    let view = |endpoint| Request::to(endpoint).at("view", "mine");
+    done(world.call(view("saveView").body(json!({ "team": "blue" }))).await);
+    done(world.call(view("removeView")).await);
     done(world.call(Request::to("startSession").body(json!({ "name": "a browser" }))).await);
     done(world.call(set("COLOUR", "blue")).await);
     done(world.call(Request::about("removeSetting", "shop").at("name", "COLOUR")).await);

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::{Head, Outcome};
 use crate::client::Also;
-use crate::components::{Empty, Text, When, say_actor};
+use crate::components::{Empty, Text, When, clean, say_actor};
 use crate::form::{Done, Filled};
 use crate::links;
 use crate::shell::{Shell, html};
@@ -142,6 +142,8 @@ struct HistoryPage {
     secret: bool,
     /// What it is now, where that may be seen.
     value: String,
+    /// It holds what a text field would not show: it is not filled in, so that nobody sends what they did not see.
+    is_unseen: bool,
     denied: Option<String>,
 }
 
@@ -155,6 +157,8 @@ async fn history(visit: Visit, Path(path): Path<SettingPath>, Query(fields): Que
     })?;
     let (current, removed, secret) = (newest.version, newest.removed, newest.secret);
     let values: Vec<Option<String>> = all.iter().map(|one| one.value.clone()).collect();
+    let value = values.first().cloned().flatten().unwrap_or_default();
+    let is_unseen = clean(&value) != value;
     let mut versions: Vec<SettingView> =
         all.into_iter().map(|one| SettingView::of(one, &path.service, visit.now)).collect();
     for (at, version) in versions.iter_mut().enumerate() {
@@ -173,7 +177,8 @@ async fn history(visit: Visit, Path(path): Path<SettingPath>, Query(fields): Que
         current,
         removed,
         secret,
-        value: values.into_iter().next().flatten().unwrap_or_default(),
+        value: if is_unseen { String::new() } else { value },
+        is_unseen,
     })
 }
 

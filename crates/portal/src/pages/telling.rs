@@ -69,6 +69,10 @@ fn words(kind: &str, subject: &str, body: &Value) -> (String, String) {
             let what = if yes("revoked") { "revoked" } else { "issued" };
             (format!("credential of {} {what}", text("person")), text("name"))
         }
+        "access.view" => {
+            let what = if yes("removed") { "forgotten" } else { "kept" };
+            (format!("view {} {what} by {}", text("view"), text("person")), String::new())
+        }
         _ => (format!("{kind} of {subject}"), String::new()),
     }
 }

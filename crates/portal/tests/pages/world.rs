@@ -133,6 +133,7 @@ fn answer(call: &str) -> Option<Value> {
         ("GET", "/v1/services/till") => service("till"),
         ("POST", "/v1/teams/pay/services") => service("fresh"),
         ("GET", "/v1/status/counts") => json!({"services": 2, "places": {"down": 1, "healthy": 1}}),
+        ("GET", "/v1/views") => page(json!([{"view": "mine", "query": {"search": HOSTILE}, "saved": at(1)}])),
         ("GET", "/v1/tokens") => page(json!([token()])),
         ("GET", "/v1/services/shop/access") => {
             json!({"team": "pay", "mine": [{"action": "read", "allowed": true, "why": HOSTILE}], "people": []})
@@ -146,7 +147,8 @@ fn answer(call: &str) -> Option<Value> {
         ("POST", "/v1/templates/web/files") => {
             json!({"files": [{"path": "orlop.yaml", "content": "service: fresh\n", "executable": false}]})
         }
-        ("GET", "/v1/services/fresh/releases") => page(json!([])),
+        ("GET", "/v1/services/fresh/releases" | "/v1/services/fresh/builds") => page(json!([])),
+        ("GET", "/v1/services/fresh/status") => json!({"service": "fresh", "team": "pay", "environments": []}),
         ("GET", "/v1/services/shop/releases") => page(json!([a_release()])),
         ("POST", "/v1/services/fresh/sources") => {
             json!({"source": SourceId::new(at(9), [4; 10]), "service": "fresh", "environment": "dev", "build": build()})
