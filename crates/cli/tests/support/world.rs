@@ -157,10 +157,7 @@ pub fn tell(server: &Server) {
     };
     on("GET /v1/whoami", me(json!({"payments": "owner"})));
     on("POST /v1/sign-in", issued());
-    let view = json!({"view": "payments-down", "query": {"team": "payments", "health": "down"}, "saved": ago(80)});
-    on("GET /v1/views", page(json!([view])));
-    on("PUT /v1/views/payments-down", view);
-    on("DELETE /v1/views/payments-down", json!({}));
+    views(server);
     on("GET /v1/teams", json!({"items": [team()], "next": "page-2"}));
     for route in [
         "POST /v1/teams",
@@ -223,6 +220,13 @@ pub fn tell(server: &Server) {
         json!({"files": [{"path": "src/main.rs", "content": "fn main() {}\n", "executable": false}, {"path": "run", "content": "#!/bin/sh\n", "executable": true}]}),
     );
     deliver(server);
+}
+
+fn views(server: &Server) {
+    let view = json!({"view": "payments-down", "query": {"team": "payments", "health": "down"}, "saved": ago(80)});
+    server.on("GET /v1/views", [Answer::json(page(json!([view])))]);
+    server.on("PUT /v1/views/payments-down", [Answer::json(view)]);
+    server.on("DELETE /v1/views/payments-down", [Answer::json(json!({}))]);
 }
 
 fn deliver(server: &Server) {
