@@ -46,6 +46,8 @@ fn course(bytes: &[u8], step: usize, asks_head: bool) -> Course {
         buffer.extend_from_slice(piece);
         loop {
             let before = buffer.len();
+            // Behind a body that has ended the next head may begin, without a byte taken.
+            let has_ended = is_ended(&at);
             match advance(&mut told, at, &mut buffer, asks_head) {
                 Some(next) => at = next,
                 None => {
@@ -53,12 +55,16 @@ fn course(bytes: &[u8], step: usize, asks_head: bool) -> Course {
                     return told;
                 }
             }
-            if buffer.len() == before && !matches!(at, At::Body(Framing::Length(0), _)) {
+            if buffer.len() == before && !has_ended && !is_ended(&at) {
                 break;
             }
         }
     }
     told
+}
+
+fn is_ended(at: &At) -> bool {
+    matches!(at, At::Body(Framing::Length(0), _))
 }
 
 /// Takes what it can from the front of the buffer; `None` where that is not valid.
