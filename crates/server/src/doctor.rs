@@ -9,6 +9,8 @@ use tokio::sync::Mutex;
 
 /// A look through the pages of the database that is older is renewed when somebody asks.
 const LOOK_LASTS: Duration = Duration::from_secs(3600);
+/// What is said before the first look is over.
+const LOOKING: &str = "its pages are being looked through";
 
 /// Asks everything that can be wrong with the installation.
 #[derive(Clone, Default)]
@@ -43,20 +45,24 @@ impl Doctor {
     }
 
     async fn database(&self, ctx: &Ctx, thorough: bool) -> Result<String> {
+        let store = ctx.platform().store();
+        let answers = store.check(false).await?;
+        if !store.has_pages() {
+            return Ok(answers);
+        }
         if thorough {
             return self.look(ctx).await;
         }
-        let answers = ctx.platform().store().check(false).await?;
+        // Held: somebody looks right now.
         let Ok(last) = self.looked.try_lock().map(|look| look.clone()) else {
-            return Ok(format!("{answers}; its pages are being looked through"));
+            return Ok(format!("{answers}; {LOOKING}"));
         };
-        let age = last.as_ref().map(|look| ctx.now().since(look.at));
-        if age.is_none_or(|age| age > LOOK_LASTS) {
+        if last.as_ref().is_none_or(|look| ctx.now().since(look.at) > LOOK_LASTS) {
             let (doctor, ctx) = (self.clone(), ctx.clone());
             tokio::spawn(async move { doctor.look(&ctx).await });
         }
         match last {
-            None => Ok(format!("{answers}; its pages are being looked through")),
+            None => Ok(format!("{answers}; {LOOKING}")),
             Some(Look { at, found }) => found.map(|found| format!("{found} (pages looked through at {at})")),
         }
     }
@@ -69,7 +75,10 @@ impl Doctor {
             return look.found.clone();
         }
         let found = ctx.platform().store().check(true).await;
-        *last = Some(Look { at: ctx.now(), found: found.clone() });
+        // What kept it from looking says nothing of the pages, and is no answer for an hour.
+        if found.as_ref().err().is_none_or(|problem| problem.code == "storage-corrupt") {
+            *last = Some(Look { at: ctx.now(), found: found.clone() });
+        }
         found
     }
 }

@@ -2,13 +2,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::Access;
-use base::{Kind, Problem, Result, Time};
+use base::{Kind, Problem, Result};
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt, stream};
 use kernel::{ByteStream, Credential, Identity, Platform, RawReply, RightsWatch, authorize};
 
 /// Nobody goes on for longer than this without having been looked at, whatever was heard of changes.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// A look that came to nothing, because the database did not answer, is repeated after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Many changes of rights in a row are looked at together.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -58,33 +60,34 @@ impl Still {
         // Before the first look, so that no change falls between.
         let mut rights = RightsWatch::new(&self.platform);
         loop {
-            let until = match self.look().await {
-                Ok(until) => until,
+            let next = match self.look().await {
+                Ok(next) => next,
                 Err(problem) => return problem,
             };
             let clock = &self.platform.ports().clock;
-            // No change is told of what time alone ends.
-            let ends = until.map_or(LOOK_EVERY, |until| until.since(clock.now()).min(LOOK_EVERY));
             tokio::select! {
-                () = clock.sleep(ends.max(BREATH)) => {}
+                () = clock.sleep(next) => {}
                 () = rights.changed() => clock.sleep(BREATH).await,
             }
         }
     }
 
-    /// Until when it may go on if nothing changes. `None`: for ever, as far as is known.
-    async fn look(&self) -> Result<Option<Time>> {
+    /// When to look again if no change is told: none is of what time alone ends.
+    async fn look(&self) -> Result<Duration> {
         match authorize(&self.platform, &self.credential, self.access, &self.params).await {
             // Where no subject was asked about, what is shown was chosen by the rights of then.
             Ok(permit) if self.access == Access::SignedIn && !permit.identity().equals_in_rights(&self.identity) => {
                 Err(Problem::forbidden("rights-changed", "your rights have changed since this began")
                     .hint("begin it anew: it shows what you may see now"))
             }
-            Ok(permit) => Ok(permit.identity().until),
+            Ok(permit) => {
+                let left = permit.identity().until.map(|until| until.since(self.platform.ports().clock.now()));
+                Ok(left.map_or(LOOK_EVERY, |left| left.clamp(BREATH, LOOK_EVERY)))
+            }
             Err(problem) if matches!(problem.kind, Kind::Unauthenticated | Kind::Forbidden | Kind::NotFound) => {
                 Err(problem)
             }
-            Err(_) => Ok(None),
+            Err(_) => Ok(LOOK_AGAIN),
         }
     }
 }

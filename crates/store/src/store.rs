@@ -119,6 +119,11 @@ impl Store {
         }
     }
 
+    /// Whether its pages are ours to look through: a server of databases looks after its own.
+    pub fn has_pages(&self) -> bool {
+        self.kind() == Backend::Sqlite
+    }
+
     /// Asks the database how it is: its version, and on SQLite, where that is wanted, whether its pages are
     /// sound. Looking through the pages takes as long as reading the whole file.
     pub async fn check(&self, pages: bool) -> Result<String> {
