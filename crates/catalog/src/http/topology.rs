@@ -1,5 +1,5 @@
 use api::catalog::{GetImpact, GetTopology, Health, Impact, Topology, TopologyNeed, TopologyPlace, TopologyService};
-use base::{EnvironmentName, Result, ServiceName};
+use base::{EnvironmentName, Result};
 use kernel::{Answer, Call, Ctx};
 
 use super::board::{Board, One, Services};
@@ -47,6 +47,9 @@ fn service(one: &One, only: Option<&EnvironmentName>) -> Option<TopologyService>
             url: place.url.clone(),
         })
         .collect();
-    let (service, team): (ServiceName, _) = (one.status.service.clone(), one.status.team.clone());
-    (!environments.is_empty()).then_some(TopologyService { service, team, environments })
+    (!environments.is_empty()).then(|| TopologyService {
+        service: one.status.service.clone(),
+        team: one.status.team.clone(),
+        environments,
+    })
 }

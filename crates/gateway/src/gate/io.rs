@@ -72,8 +72,6 @@ pub(crate) struct Guard<S> {
     lingered: usize,
     lingering: Option<Pin<Box<Sleep>>>,
     is_shut: bool,
-    /// The client has said that nothing more comes.
-    is_ended: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
@@ -93,7 +91,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             lingered: 0,
             lingering: None,
             is_shut: false,
-            is_ended: false,
         }
     }
 
@@ -129,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             ready.extend_from_slice(&self.ready);
             self.ready = ready;
         }
-        self.mode == Mode::Framed && !self.is_shut && !self.is_ended
+        self.mode == Mode::Framed && !self.is_shut && !self.shared.is_ended()
     }
 
     /// Waits for the next request to begin; `false` if the client left or was idle for too long.
@@ -270,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         }
         let fresh = buf.filled().get(before..).unwrap_or(b"");
         if fresh.is_empty() {
-            self.ended();
+            self.shared.end();
             return Poll::Ready(Ok(None));
         }
         let (passed, stop) = self.framer.advance(fresh);
@@ -287,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         match self.poll_read_held(cx) {
             Poll::Pending => self.poll_deadline(cx).map(|more| Ok(if more { None } else { Some(0) })),
             Poll::Ready(Ok(0)) => {
-                self.ended();
+                self.shared.end();
                 Poll::Ready(Ok(None))
             }
             Poll::Ready(Ok(_)) => {
@@ -296,11 +293,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         }
-    }
-
-    fn ended(&mut self) {
-        self.is_ended = true;
-        self.shared.end();
     }
 
     /// The client has closed its side, which says no more than that no further request comes (RFC 9112 §9.6): the
@@ -340,7 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
                         None => Poll::Pending,
                     };
                 }
-                Mode::Framed if this.is_ended => return this.poll_end(cx),
+                Mode::Framed if this.shared.is_ended() => return this.poll_end(cx),
                 Mode::Framed => {}
             }
             if this.framer.is_upgrade() {
@@ -394,7 +386,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let whole = this.mode == Mode::Framed && this.framer.is_idle();
-        if whole && this.is_ended {
+        if whole && this.shared.is_ended() {
             // Both sides are done: closing says it.
             return Poll::Ready(Ok(()));
         }

@@ -96,32 +96,19 @@ impl Asked {
     fn path(&self, path: &str, at: &str) -> String {
         // Around a line stands everything, whatever it was found by.
         let (q, stream) = if at.is_empty() { (self.q.as_str(), self.stream.as_str()) } else { ("", "") };
-        let Self { environment, process, instance, .. } = self;
-        let given = [
-            ("environment", environment.as_str()),
-            ("process", process),
-            ("instance", instance),
-            ("stream", stream),
-            ("q", q),
-            ("at", at),
-        ];
-        links::query(path, &given)
+        self.of_place(path, &[("stream", stream), ("q", q), ("at", at)])
     }
 
     /// The same search, further back.
     fn further(&self, path: &str, after: &str) -> String {
-        let Self { environment, process, instance, stream, q, context, lines, .. } = self;
-        let given = [
-            ("environment", environment.as_str()),
-            ("process", process),
-            ("instance", instance),
-            ("stream", stream),
-            ("q", q),
-            ("context", context),
-            ("lines", lines),
-            ("after", after),
-        ];
-        links::query(path, &given)
+        let Self { stream, q, context, lines, .. } = self;
+        self.of_place(path, &[("stream", stream), ("q", q), ("context", context), ("lines", lines), ("after", after)])
+    }
+
+    fn of_place(&self, path: &str, more: &[(&str, &str)]) -> String {
+        let Self { environment, process, instance, .. } = self;
+        let place = [("environment", environment.as_str()), ("process", process), ("instance", instance)];
+        links::query(path, &[&place, more].concat())
     }
 
     /// Whether a line is among what is asked for, apart from its surroundings.

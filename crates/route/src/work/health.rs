@@ -34,7 +34,7 @@ fn found(status: &ports::GatewayStatus) -> String {
     let at: Vec<String> = status.listeners.iter().map(|l| l.address.to_string()).collect();
     let refused = match status.refused {
         0 => String::new(),
-        n => format!("; refused {n} connections that were too many (`gateway.connections_per_client`)"),
+        n => format!("; refused {n} connections beyond its bounds (of one client: `gateway.connections_per_client`)"),
     };
     format!("serves {} routes on {} (snapshot {}){refused}", status.routes, at.join(", "), status.generation)
 }

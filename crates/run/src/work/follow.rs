@@ -45,9 +45,7 @@ impl Position {
         }
         Ok(Self(map))
     }
-}
 
-impl Position {
     /// A place in each of several logs.
     pub(crate) fn of(places: impl Iterator<Item = (InstanceId, LogCursor)>) -> Self {
         Self(places.collect())
