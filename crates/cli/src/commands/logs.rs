@@ -88,11 +88,11 @@ impl Args {
             context: self.context,
             ..LogSearchQuery::default()
         };
-        let (mut parts, mut found) = (Vec::new(), 0_u32);
+        let (mut parts, mut found, mut looked) = (Vec::new(), 0_u32, 0_u32);
         while found < wanted {
             query.limit = Some((wanted - found).min(PART));
             let part = client.list::<SearchLogs>(path, &query).await?;
-            found = found.saturating_add(part.found);
+            (found, looked) = (found.saturating_add(part.found), looked.saturating_add(part.looked));
             parts.push(part.runs);
             query.after = part.next;
             if query.after.is_none() {
@@ -102,6 +102,9 @@ impl Args {
         let runs: Vec<Vec<FoundLine>> = parts.into_iter().rev().flatten().collect();
         for one in runs.into_iter().flatten() {
             ctx.out.event(&one.line, |paint| show(&one.line, *paint))?;
+        }
+        if found == 0 && wanted > 0 {
+            ctx.out.say(&format!("No line holds it: {looked} were looked through, all that is kept."));
         }
         Ok(Exit::Done)
     }

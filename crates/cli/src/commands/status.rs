@@ -92,6 +92,10 @@ async fn kept(ctx: &Ctx<'_>, view: &ViewName) -> Result<StatusQuery> {
 }
 
 async fn all(ctx: &Ctx<'_>, query: StatusQuery, page: PageQuery) -> Result<Exit> {
+    let nothing = match query == StatusQuery::default() {
+        true => "No services yet: orlop new, or orlop deploy in a folder with code.",
+        false => "No service that you may see fits what is asked for.",
+    };
     let query = StatusQuery { limit: page.limit, after: page.after, ..query };
     let page = ctx.client().await?.list::<ListStatus>(&Nothing {}, &query).await?;
     ctx.out.reply(&page, |paint| {
@@ -105,7 +109,7 @@ async fn all(ctx: &Ctx<'_>, query: StatusQuery, page: PageQuery) -> Result<Exit>
                 table.row([name, dash(), ("empty".to_owned(), Tone::Quiet), dash(), dash(), dash(), why, dash()]);
             }
         }
-        table.show(*paint, "No services yet: orlop new, or orlop deploy in a folder with code.")
+        table.show(*paint, nothing)
     })?;
     ctx.out.more(page.next.as_deref());
     Ok(Exit::Done)
