@@ -38,6 +38,12 @@ impl Drop for Kept {
     }
 }
 
+/// What was kept before the log was read.
+pub(crate) enum Known {
+    Anchors(Vec<Anchor>),
+    Nonsense,
+}
+
 /// What stands in the file.
 enum Found {
     Nothing,
@@ -54,23 +60,33 @@ impl Kept {
         }
     }
 
-    /// Where and how the log lacks what it had; `None` when it has it all.
-    pub(crate) async fn compare(
+    /// What the log has to contain, from now on. Whoever compares asks this first and begins to read the
+    /// log after it: the file goes on while somebody reads, and a fact younger than what is read is not
+    /// missing there.
+    pub(crate) async fn known(&self) -> Result<Known> {
+        let newest = self.newest.lock().await.clone();
+        Ok(match self.read().await? {
+            Found::Nothing => Known::Anchors(newest.into_iter().collect()),
+            Found::Anchor(anchor) => Known::Anchors([Some(anchor), newest].into_iter().flatten().collect()),
+            Found::Nonsense => Known::Nonsense,
+        })
+    }
+
+    /// Where and how the log lacks what was known before it was read; `None` when it has it all.
+    pub(crate) async fn lack(
         &self,
+        known: &Known,
         key: &hmac::Key,
         reader: &mut (impl Read + ?Sized),
     ) -> Result<Option<(i64, String)>> {
-        let newest = self.newest.lock().await.clone();
-        let anchors = match self.read().await? {
-            Found::Nothing => newest.into_iter().collect(),
-            Found::Anchor(anchor) => [Some(anchor), newest].into_iter().flatten().collect(),
-            Found::Nonsense => {
+        let anchors = match known {
+            Known::Anchors(anchors) => anchors,
+            Known::Nonsense => {
                 return Ok(Some((0, format!("{} cannot be read. {}", self.path.display(), self.way_out()))));
             }
         };
-        let anchors: Vec<Anchor> = anchors;
         for anchor in anchors {
-            if let Some(what) = missing_since(key, reader, &anchor).await? {
+            if let Some(what) = missing_since(key, reader, anchor).await? {
                 let seq = anchor.seq.0;
                 let told = format!("{what}, though {} knows of fact {seq}. {}", self.path.display(), self.way_out());
                 return Ok(Some((seq, told)));
@@ -123,8 +139,9 @@ impl Store {
     /// Brings the file up to date. Says what the log lacks, if it lacks something; nothing is written then.
     pub async fn renew_anchor(&self) -> Result<Option<String>> {
         let Some(kept) = self.inner.anchors.get() else { return Ok(None) };
+        let known = kept.known().await?;
         let now = self.anchor().await?;
-        let lack = kept.compare(&self.inner.audit_key, &mut self.read().await?).await?;
+        let lack = kept.lack(&known, &self.inner.audit_key, &mut self.read().await?).await?;
         if let Some((_, what)) = lack {
             return Ok(Some(what));
         }

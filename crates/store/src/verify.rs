@@ -29,10 +29,14 @@ impl Store {
     /// Where an anchor is kept beside the database ([`Store::keep_anchor_in`]), the log must still
     /// contain what it contained then: that is how an older copy of the whole database is found.
     pub async fn verify_facts(&self) -> Result<Verification> {
+        let kept = match self.inner.anchors.get() {
+            Some(kept) => Some((kept, kept.known().await?)),
+            None => None,
+        };
         let mut reader = self.read().await?;
         let found = verify(&self.inner.audit_key, &mut reader, Head::start()).await?;
-        match (found.ok, self.inner.anchors.get()) {
-            (true, Some(kept)) => Ok(match kept.compare(&self.inner.audit_key, &mut reader).await? {
+        match (found.ok, kept) {
+            (true, Some((kept, known))) => Ok(match kept.lack(&known, &self.inner.audit_key, &mut reader).await? {
                 Some((seq, what)) => bad(found.facts, seq, &what),
                 None => found,
             }),

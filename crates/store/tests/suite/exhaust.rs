@@ -326,6 +326,28 @@ pub async fn the_anchor_follows_the_log(w: World) {
     }
 }
 
+/// Somebody writes while another one checks: what came after the look began is not missing.
+pub async fn the_log_is_sound_while_it_grows(w: World) {
+    let store = w.open().await;
+    for _ in 0..200 {
+        super::say(&store, "a.b", "x").await;
+    }
+    store.keep_anchor_in(&w.folder.path().join("audit.anchor")).await.unwrap();
+    let writer = store.clone();
+    let grows = tokio::spawn(async move {
+        for _ in 0..150 {
+            super::say(&writer, "a.b", "x").await;
+            assert_eq!(writer.renew_anchor().await.unwrap(), None);
+        }
+    });
+    while !grows.is_finished() {
+        let found = store.verify_facts().await.unwrap();
+        assert!(found.ok, "{found:?}");
+        assert_eq!(store.renew_anchor().await.unwrap(), None);
+    }
+    grows.await.unwrap();
+}
+
 /// A file for each database.
 fn record(backend: &str, tried: u64, count: &Count) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/evidence");

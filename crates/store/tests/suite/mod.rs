@@ -57,6 +57,7 @@ cases! {
     exhaust::every_older_copy_is_found,
     exhaust::a_forged_anchor_is_found,
     exhaust::the_anchor_follows_the_log,
+    exhaust::the_log_is_sound_while_it_grows,
     jobs::a_job_runs_once,
     jobs::a_key_is_unique_until_finished,
     jobs::order_and_time,
