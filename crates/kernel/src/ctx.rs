@@ -199,6 +199,11 @@ impl Ctx {
     pub fn may_see(&self, team: &base::TeamName, service: Option<&base::ServiceName>) -> bool {
         self.platform.authority().may_see(self.permit.identity(), team, service)
     }
+
+    /// Whether the caller may see everything of every team in a list.
+    pub fn sees_all(&self) -> bool {
+        self.platform.authority().sees_all(self.permit.identity())
+    }
 }
 
 /// The latest fact of a kind about a subject.

@@ -130,6 +130,10 @@ pub trait Authority: Send + Sync {
 
     /// Whether a list may show this identity something of this team and service.
     fn may_see(&self, identity: &Identity, team: &TeamName, service: Option<&ServiceName>) -> bool;
+
+    /// Whether [`Authority::may_see`] is true for this identity whatever is asked about: a list needs
+    /// not ask about each then.
+    fn sees_all(&self, identity: &Identity) -> bool;
 }
 
 /// The one place where a request becomes allowed: identifies, finds the target in the path, decides.

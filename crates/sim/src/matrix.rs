@@ -15,6 +15,8 @@ pub enum Cell {
     Forbidden,
     /// 404, as if it did not exist.
     Hidden,
+    /// 5xx: nothing was decided. No mark of the table stands for it.
+    Broken,
 }
 
 impl Cell {
@@ -24,6 +26,7 @@ impl Cell {
             401 => Self::Unauthenticated,
             403 => Self::Forbidden,
             404 => Self::Hidden,
+            500.. => Self::Broken,
             _ => Self::Allowed,
         }
     }

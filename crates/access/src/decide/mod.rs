@@ -3,5 +3,5 @@
 mod permit;
 mod settings;
 
-pub(crate) use permit::{decide, may_see};
+pub(crate) use permit::{decide, may_see, sees_all};
 pub(crate) use settings::{current, paired, value_allowed, verdict};

@@ -72,17 +72,13 @@ pub(crate) async fn list(ctx: Ctx, call: Call<ListRuns>) -> Result<Answer<Page<R
 /// Which services are asked about: `None` stands for all of them at once. Whoever may not see all
 /// is answered from their own, one after the other, so that no mark of a page names a hidden run.
 async fn asked(ctx: &Ctx, read: &mut impl Read, only: Option<&ServiceName>) -> Result<Vec<Option<ServiceName>>> {
-    let services = match only {
-        Some(service) => kernel::latest::<ServiceState>(read, service.as_str()).await?.into_iter().collect(),
-        None => kernel::all_latest::<ServiceState>(read).await?.into_iter().map(|(state, _)| state).collect::<Vec<_>>(),
+    let services: Vec<ServiceState> = match only {
+        Some(service) => kernel::latest(read, service.as_str()).await?.into_iter().collect(),
+        None if ctx.sees_all() => return Ok(vec![None]),
+        None => kernel::all_latest(read).await?.into_iter().map(|(state, _)| state).collect(),
     };
-    let count = services.len();
-    let seen: Vec<Option<ServiceName>> = services
-        .into_iter()
-        .filter(|state| ctx.may_see(&state.team, Some(&state.service)))
-        .map(|state| Some(state.service))
-        .collect();
-    Ok(if only.is_none() && seen.len() == count { vec![None] } else { seen })
+    let seen = services.into_iter().filter(|state| ctx.may_see(&state.team, Some(&state.service)));
+    Ok(seen.map(|state| Some(state.service)).collect())
 }
 
 async fn of_build(read: &mut impl Read, build: Build) -> Result<Run> {
