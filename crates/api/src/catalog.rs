@@ -166,6 +166,19 @@ pub struct StatusQuery {
     pub sort: Option<StatusOrder>,
 }
 
+impl StatusQuery {
+    /// Longest text that is looked for, characters; the schema says the same.
+    pub const TEXT_CHARS_MAX: usize = 200;
+
+    /// The field whose text is too long, if one is.
+    pub fn too_long(&self) -> Option<&'static str> {
+        let texts = [("search", &self.search), ("kind", &self.kind)];
+        let is_too_long =
+            |text: &Option<String>| text.as_ref().is_some_and(|t| t.chars().count() > Self::TEXT_CHARS_MAX);
+        texts.into_iter().find(|(_, text)| is_too_long(text)).map(|(field, _)| field)
+    }
+}
+
 /// The order of a list of states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -434,4 +447,22 @@ pub struct Dependent {
     pub distance: u32,
     /// The shortest way to it: who needs whom, beginning with this one.
     pub through: Vec<ServiceName>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_are_too_long_are_named() {
+        let check = |search: usize, kind: usize, expect: Option<&str>| {
+            let text = |length: usize| Some("é".repeat(length));
+            let query = StatusQuery { search: text(search), kind: text(kind), ..StatusQuery::default() };
+            assert_eq!(query.too_long(), expect, "{search} {kind}");
+        };
+        check(200, 200, None);
+        check(201, 200, Some("search"));
+        check(0, 201, Some("kind"));
+        assert_eq!(StatusQuery::default().too_long(), None);
+    }
 }

@@ -70,7 +70,7 @@ pub(crate) fn beyond_types(schemas: &mut Map<String, Value>) {
             found.insert(key.to_owned(), value);
         }
     };
-    for schema in ["NewToken", "NewSession"] {
+    for schema in ["NewToken", "NewSession", "SignInCode"] {
         put(&format!("{schema}/properties/name"), "pattern", LINE.into());
         put(&format!("{schema}/properties/name"), "maxLength", LINE_CHARS_MAX.into());
     }
@@ -125,7 +125,9 @@ mod tests {
         let at = |pointer: &str| doc.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
         assert_eq!(at("/components/schemas/NewRollout/oneOf").as_array().unwrap().len(), 4);
         assert_eq!(at("/components/schemas/NewToken/properties/name/pattern"), super::LINE);
-        assert_eq!(at("/components/schemas/NewSession/properties/name/maxLength"), super::LINE_CHARS_MAX);
+        for schema in ["NewSession", "SignInCode"] {
+            assert_eq!(at(&format!("/components/schemas/{schema}/properties/name/maxLength")), super::LINE_CHARS_MAX);
+        }
         assert_eq!(at("/components/schemas/ScaleTo/properties/instances/maximum"), 100);
         let needs_body = |id: &str| at(&format!("/paths/{id}/requestBody/required")).as_bool();
         assert_eq!(needs_body("~1v1~1teams/post"), Some(true));

@@ -268,7 +268,9 @@ mod tests {
         let all: Vec<&str> = callers.into_iter().filter(|column| sees_all(&caller(column))).collect();
         assert_eq!(all, ["admin-read", "admin"]);
         for column in all {
-            for (team, service) in [("pay", Some("shop")), ("rival", Some("stock")), ("none", Some("new")), ("pay", None)] {
+            for (team, service) in
+                [("pay", Some("shop")), ("rival", Some("stock")), ("none", Some("new")), ("pay", None)]
+            {
                 let service = service.map(|name| name.parse().unwrap());
                 assert!(may_see(&caller(column), &team.parse().unwrap(), service.as_ref()), "{column} {team}");
             }

@@ -125,7 +125,7 @@ fn versioned(team: Team) -> Result<Answer<Team>> {
     Ok(Answer::from(team).at_version(version))
 }
 
-async fn known(read: &mut impl Read, team: &TeamName) -> Result<TeamRow> {
+pub(super) async fn known(read: &mut impl Read, team: &TeamName) -> Result<TeamRow> {
     state::team(read, team).await?.ok_or_else(|| {
         Problem::not_found("team-not-found", format!("there is no team `{team}`")).hint("`orlop team list` shows all")
     })

@@ -4,7 +4,7 @@
 use api::access::{ListViews, RemoveView, SaveView, View};
 use api::catalog::StatusQuery;
 use api::{Nothing, Page};
-use base::{Problem, Result, ViewName};
+use base::{Problem, Result};
 use facts::ViewChanged;
 use kernel::{Answer, Call, Ctx};
 
@@ -13,23 +13,18 @@ use crate::state;
 
 /// Most views of a person.
 const VIEWS_MAX: usize = 50;
-/// Longest text that a view looks for, characters.
-const TEXT_CHARS_MAX: usize = 200;
 
 pub(crate) async fn list(ctx: Ctx, call: Call<ListViews>) -> Result<Answer<Page<View>>> {
     let views = state::views_of(&mut ctx.read().await?, me(&ctx)?).await?;
-    Ok(super::page::cut(views, &call.query, |view: &View| view.view.clone(), ViewName::gt)?.into())
+    Ok(super::page::cut(views, &call.query, |view: &View| view.view.to_string(), String::gt)?.into())
 }
 
 pub(crate) async fn save(ctx: Ctx, call: Call<SaveView>) -> Result<Answer<View>> {
     let person = me(&ctx)?.clone();
     let query = StatusQuery { limit: None, after: None, ..call.body };
-    let texts = [&query.search, &query.kind];
-    if texts.into_iter().flatten().any(|text| text.chars().count() > TEXT_CHARS_MAX) {
-        return Err(Problem::unprocessable(
-            "bad-view",
-            format!("a view looks for {TEXT_CHARS_MAX} characters at most"),
-        ));
+    if let Some(field) = query.too_long() {
+        let message = format!("a view looks for {} characters at most", StatusQuery::TEXT_CHARS_MAX);
+        return Err(Problem::unprocessable("bad-view", message).at(format!("body.{field}")));
     }
     let view = View { view: call.path.view, query, saved: ctx.now() };
     let mut tx = ctx.begin().await?;

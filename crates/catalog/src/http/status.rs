@@ -1,6 +1,6 @@
 use api::Page;
 use api::catalog::{CountStatus, GetStatus, Health, ListStatus, ServiceStatus, StatusCounts, StatusOrder, StatusQuery};
-use base::{Result, Time};
+use base::{Problem, Result, Time};
 use kernel::{Answer, Call, Ctx};
 
 use super::board::{self, Board};
@@ -10,6 +10,10 @@ use super::services::known;
 /// mark would name a hidden service else.
 pub(crate) async fn list(board: &Board, ctx: Ctx, call: Call<ListStatus>) -> Result<Answer<Page<ServiceStatus>>> {
     let query = call.query;
+    if let Some(field) = query.too_long() {
+        let message = format!("at most {} characters are looked for", StatusQuery::TEXT_CHARS_MAX);
+        return Err(Problem::unprocessable("bad-parameter", message).at(format!("query.{field}")));
+    }
     let size = api::PageQuery { limit: query.limit, after: None }.size();
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let search = query.search.as_deref().unwrap_or_default().to_lowercase();

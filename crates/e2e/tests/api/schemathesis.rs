@@ -173,7 +173,6 @@ fn figures(report: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "what its last run found (the form of a session's name) is mended, and no run since has been seen to stay silent as both people"]
 async fn the_api_does_what_its_document_says() {
     let python = match python() {
         Ok(python) => python,
