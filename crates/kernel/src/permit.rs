@@ -92,7 +92,7 @@ pub enum Target {
     NoService(ServiceName),
 }
 
-/// Proof that a call was allowed. Only [`authorize`] and [`Permit::platform`] make one, and a
+/// Proof that a call was allowed. Only [`authorize`] and `Permit::platform` make one, and a
 /// handler cannot be called without one.
 #[derive(Debug, Clone)]
 pub struct Permit {

@@ -219,7 +219,7 @@ pub struct Connect {
 pub enum Way {
     /// To this host and port, whatever answers there.
     Direct,
-    /// Through the gateway, whose port this is, as a [`Caller`]: another service of the installation.
+    /// Through the gateway, whose port this is, as a `Caller`: another service of the installation.
     Gateway,
 }
 
