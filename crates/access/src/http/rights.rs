@@ -6,6 +6,7 @@ use api::access::{AccessReport, GetAccess, GetTeamAccess, PersonRights, Right};
 use api::{ACTIONS, Access, Action};
 use base::{PersonName, Result, TeamName};
 use kernel::{Answer, Call, Ctx, Identity, Role, Target};
+use store::Read;
 
 use super::teams::known;
 use crate::decide::decide;
@@ -13,24 +14,24 @@ use crate::state;
 
 /// With a service.
 pub(crate) async fn of_service(ctx: Ctx, _: Call<GetAccess>) -> Result<Answer<AccessReport>> {
-    report(&ctx, Access::Service).await
+    report(&ctx, &mut ctx.read().await?, Access::Service).await
 }
 
 /// With what a team owns, and with the team.
 pub(crate) async fn of_team(ctx: Ctx, call: Call<GetTeamAccess>) -> Result<Answer<AccessReport>> {
     // Whoever is an admin is let in to any name.
-    known(&mut ctx.read().await?, &call.path.team).await?;
-    report(&ctx, Access::Team).await
+    let mut read = ctx.read().await?;
+    known(&mut read, &call.path.team).await?;
+    report(&ctx, &mut read, Access::Team).await
 }
 
-async fn report(ctx: &Ctx, access: fn(Action) -> Access) -> Result<Answer<AccessReport>> {
+async fn report(ctx: &Ctx, read: &mut impl Read, access: fn(Action) -> Access) -> Result<Answer<AccessReport>> {
     let target = ctx.permit().target();
     let (Target::Service(_, team) | Target::Team(team)) = target else {
         return Err(base::Problem::internal("target-mismatch", "nobody owns this"));
     };
-    let mut read = ctx.read().await?;
-    let members = state::members(&mut read, team).await?;
-    let admins: BTreeSet<PersonName> = state::admins(&mut read).await?.into_iter().map(|row| row.person).collect();
+    let members = state::members(read, team).await?;
+    let admins: BTreeSet<PersonName> = state::admins(read).await?.into_iter().map(|row| row.person).collect();
     let mine = ACTIONS.map(|action| right(ctx.permit().identity(), access(action), action, target));
     let names: BTreeSet<&PersonName> = members.keys().chain(&admins).collect();
     let people = names.into_iter().filter_map(|person| {
